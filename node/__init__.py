@@ -1,0 +1,84 @@
+"""Ganglion: one aiohttp process that is both halves of a network node.
+
+The axon serves typed forward routes to callers who prove who they are; the dendrite fans
+requests out to peers and hands each streamed reply back as an async generator.
+
+Names load on first use, so that `import node` costs little and needs only what is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .version import VERSION
+
+if TYPE_CHECKING:
+    from . import errors, wire
+    from .axon import Axon
+    from .dendrite import Deadlines, Dendrite, Stream
+    from .keys import Keypair, Wallet
+    from .network import Metagraph, Peer, open_network
+    from .neuron.miner import Miner
+    from .synapse import StreamingSynapse, Synapse, TerminalInfo, TextStream
+    from .wire import Caller
+
+__all__ = [
+    "Axon",
+    "Caller",
+    "Deadlines",
+    "Dendrite",
+    "Keypair",
+    "Metagraph",
+    "Miner",
+    "Peer",
+    "Stream",
+    "StreamingSynapse",
+    "Synapse",
+    "TerminalInfo",
+    "TextStream",
+    "Wallet",
+    "__version__",
+    "errors",
+    "open_network",
+    "wire",
+]
+
+_HOMES = {
+    "Axon": ".axon",
+    "Caller": ".wire",
+    "Deadlines": ".dendrite",
+    "Dendrite": ".dendrite",
+    "Keypair": ".keys",
+    "Metagraph": ".network",
+    "Miner": ".neuron.miner",
+    "Peer": ".network",
+    "Stream": ".dendrite",
+    "StreamingSynapse": ".synapse",
+    "Synapse": ".synapse",
+    "TerminalInfo": ".synapse",
+    "TextStream": ".synapse",
+    "Wallet": ".keys",
+    "open_network": ".network",
+}
+
+__version__ = VERSION
+
+# A library leaves logging to the program; without a handler Python would print to stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"errors", "wire"}:
+        value: Any = importlib.import_module(f".{name}", __name__)
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Tests of Ganglion, laid out as `node/` and `protocols/` are."""
