@@ -1,0 +1,51 @@
+"""The verified identity of whoever sent a request.
+
+Rule: `make_caller` is called by the verifiers of `node.wire` after a signature held, and by nobody
+else; a test reads the imports and proves it. Whatever needs an identity takes a `Caller`, so no
+code path can act for a sender that was only claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from node.keys.ss58 import ss58_encode
+
+__all__ = ["Caller", "make_caller"]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Caller:
+    """Who sent a request, as proved by its signature.
+
+    Attributes:
+        hotkey: SS58 address with prefix 42, whatever prefix the sender wrote.
+        public_key: The 32-byte key, which is the identity; the address is its spelling.
+        scheme: `sr25519` or `ed25519`.
+        protocol: The signing protocol, such as `btauth`.
+        nonce_ns: The sender's clock when it signed, in Unix nanoseconds.
+    """
+
+    hotkey: str
+    public_key: bytes
+    scheme: str
+    protocol: str
+    nonce_ns: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("a Caller is only made by a verifier of node.wire, from a signed request")
+
+
+def make_caller(*, public_key: bytes, scheme: str, protocol: str, nonce_ns: int) -> Caller:
+    """Return the identity for a signature that has just been verified."""
+    caller = object.__new__(Caller)
+    for name, value in (
+        ("hotkey", ss58_encode(public_key)),
+        ("public_key", public_key),
+        ("scheme", scheme),
+        ("protocol", protocol),
+        ("nonce_ns", nonce_ns),
+    ):
+        object.__setattr__(caller, name, value)
+    return caller
