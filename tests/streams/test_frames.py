@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.errors import BadReply
+from node.streams import Frame, FrameDecoder, FrameKind, encode_frame
+
+FRAMES = st.lists(
+    st.builds(Frame, st.sampled_from([FrameKind.CHUNK, FrameKind.HEARTBEAT]), st.binary())
+)
+
+
+def test_a_frame_is_a_kind_a_length_and_a_payload() -> None:
+    assert encode_frame(FrameKind.CHUNK, b"ab") == bytes([16, 0, 0, 0, 2]) + b"ab"
+
+
+@given(FRAMES, st.data())
+def test_frames_survive_any_split(frames: list[Frame], data: st.DataObject) -> None:
+    stream = b"".join(encode_frame(*frame) for frame in [*frames, Frame(FrameKind.END, b"{}")])
+    decoder = FrameDecoder()
+    found: list[Frame] = []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        found += decoder.feed(stream[:cut])
+        stream = stream[cut:]
+    assert found == [*frames, Frame(FrameKind.END, b"{}")]
+    assert decoder.closed
+    assert not decoder.mid_frame
+
+
+@given(st.binary())
+def test_garbage_gives_frames_or_a_bad_reply(data: bytes) -> None:
+    decoder = FrameDecoder(max_frame_bytes=1000)
+    try:
+        list(decoder.feed(data))
+    except BadReply:
+        return
+    assert len(data) < 5 or data[0] in set(FrameKind)
+
+
+def test_a_giant_frame_fails_at_its_tag() -> None:
+    decoder = FrameDecoder(max_frame_bytes=1000)
+    with pytest.raises(BadReply, match="1001 bytes"):
+        list(decoder.feed(bytes([16]) + (1001).to_bytes(4, "big")))
+
+
+def test_good_frames_before_a_bad_one_are_kept() -> None:
+    frames = FrameDecoder().feed(encode_frame(FrameKind.CHUNK, b"good") + b"\xff\0\0\0\0")
+    assert next(frames) == (FrameKind.CHUNK, b"good")
+    with pytest.raises(BadReply, match="kind 255"):
+        next(frames)
+
+
+@pytest.mark.parametrize("kind", [FrameKind.END, FrameKind.ERROR])
+@pytest.mark.parametrize("more", [b"x", encode_frame(FrameKind.CHUNK, b"late")])
+def test_nothing_follows_the_last_frame(kind: FrameKind, more: bytes) -> None:
+    decoder = FrameDecoder()
+    with pytest.raises(BadReply):
+        list(decoder.feed(encode_frame(kind, b"") + more))
+    decoder = FrameDecoder()
+    assert len(list(decoder.feed(encode_frame(kind, b"")))) == 1
+    with pytest.raises(BadReply):
+        list(decoder.feed(more))
