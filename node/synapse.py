@@ -1,0 +1,336 @@
+"""Messages: what a caller asks and a node answers, as pydantic models.
+
+A subclass of `Synapse` is a route: its class name is the path, its own fields are the body. The
+fields of the base class are about the exchange, not of it; they never travel in a native body,
+and what a peer claims in them is ignored (docs/protocol.md §4).
+
+Which fields a reply may fill: every own field that the caller left at its default. A required
+field, a frozen one, and one that the caller set to something else are the question, and no answer
+rewrites the question.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Self
+from urllib.parse import quote
+
+import pydantic
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import BadReply, InvalidBody
+from .streams.pieces import TextPieces
+from .streams.response import ReplyStream
+
+__all__ = [
+    "Send",
+    "StreamingReply",
+    "StreamingSynapse",
+    "Synapse",
+    "TerminalInfo",
+    "TextStream",
+    "TokenStreamer",
+    "model_faults",
+]
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+TokenStreamer = Callable[[Send], Awaitable[None]]
+
+_FROM_WIRE = "from_wire"
+
+
+class TerminalInfo(BaseModel):
+    """One end of an exchange, as the other end's synapse sees it.
+
+    Attributes:
+        status_code: HTTP status, 200 for success; None before there was an answer.
+        status_message: A sentence that goes with it.
+        process_time: Seconds from request to reply, by the clock of whoever filled this in.
+        ip: Address.
+        port: Port.
+        version: Version number of the software there.
+        nonce: Nonce of the request, Unix nanoseconds.
+        uuid: Used by older protocols only.
+        hotkey: SS58 address; on an axon, the verified one.
+        signature: Used by older protocols only.
+    """
+
+    model_config = ConfigDict(validate_assignment=True)
+
+    status_code: int | None = None
+    status_message: str | None = None
+    process_time: float | None = None
+    ip: str | None = None
+    port: int | None = None
+    version: int | None = None
+    nonce: int | None = None
+    uuid: str | None = None
+    hotkey: str | None = None
+    signature: str | None = None
+
+
+class Synapse(BaseModel):
+    """A question and, once answered, its answer.
+
+    Subclass it with the fields of your protocol; those without a default are the question.
+
+    Attributes:
+        name: The route, always the class name.
+        timeout: Seconds that the caller waits in all.
+        total_size: Kept for older code; not used.
+        header_size: Kept for older code; not used.
+        dendrite: The calling end. After a call its `status_code` and `status_message` say how
+            the exchange went; in a forward its `hotkey` is the verified caller.
+        axon: The answering end.
+        computed_body_hash: Used by older protocols only.
+        required_hash_fields: Names of fields that older protocols hash.
+    """
+
+    model_config = ConfigDict(
+        validate_assignment=True, ser_json_inf_nan="strings", ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )  # fmt: skip
+
+    required_hash_fields: ClassVar[tuple[str, ...]] = ()
+
+    name: str = ""
+    timeout: float = 12.0
+    total_size: int = 0
+    header_size: int = 0
+    dendrite: TerminalInfo = Field(default_factory=TerminalInfo, repr=False)
+    axon: TerminalInfo = Field(default_factory=TerminalInfo, repr=False)
+    computed_body_hash: str = Field(default="", repr=False)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _drop_claims(cls, data: Any, info: pydantic.ValidationInfo) -> Any:
+        """Ignore what a body from the wire says in the fields of the base class."""
+        if info.context == _FROM_WIRE and isinstance(data, dict):
+            return {key: value for key, value in data.items() if key not in _BASE_FIELDS}
+        return data
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Set the route name; a subclass that overrides this calls it."""
+        if self.name != type(self).__name__:
+            self.__dict__["name"] = type(self).__name__
+
+    def deserialize(self) -> Any:
+        """Return what a caller with `deserialize=True` gets; the synapse itself by default."""
+        return self
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the exchange ended with status 200."""
+        return self.dendrite.status_code == 200
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the exchange ended with any other status."""
+        return self.dendrite.status_code is not None and not self.is_success
+
+    @property
+    def is_timeout(self) -> bool:
+        """Whether a deadline passed (408)."""
+        return self.dendrite.status_code == 408
+
+    @property
+    def is_blacklist(self) -> bool:
+        """Whether the node refused this caller (403)."""
+        return self.dendrite.status_code == 403
+
+    @property
+    def failed_verification(self) -> bool:
+        """Whether the node could not verify the request (401)."""
+        return self.dendrite.status_code == 401
+
+    @classmethod
+    def route_path(cls) -> str:
+        """Return the request path, such as `/Prompting`."""
+        return "/" + quote(cls.__name__)
+
+    @classmethod
+    def own_fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that travel: all but those of the base class."""
+        return tuple(name for name in cls.model_fields if name not in _BASE_FIELDS)
+
+    def encode_body(self) -> bytes:
+        """Return the JSON body of the own fields, by alias where the model has aliases.
+
+        Raises:
+            pydantic_core.PydanticSerializationError: A value can't be written as JSON.
+        """
+        return self.model_dump_json(exclude=_BASE_EXCLUDE, by_alias=True).encode()
+
+    @classmethod
+    def parse_body(cls, body: bytes) -> Self:
+        """Return the synapse that a request body holds; unknown fields are ignored.
+
+        Raises:
+            InvalidBody: The body is not JSON or does not fit; names fields and reasons, never
+                the values.
+        """
+        try:
+            return cls.model_validate_json(body, context=_FROM_WIRE)
+        except pydantic.ValidationError as error:
+            raise InvalidBody(_first_fault(error), fields=model_faults(error)) from None
+
+    def question_fields(self) -> frozenset[str]:
+        """Return the own fields that no reply may fill, as they stand now."""
+        return frozenset(field for field in self.own_fields() if self._is_question(field))
+
+    def _is_question(self, field: str) -> bool:
+        info = type(self).model_fields[field]
+        if info.is_required() or info.frozen:
+            return True
+        if field not in self.model_fields_set:
+            return False
+        value: object = getattr(self, field)
+        return bool(value != info.get_default(call_default_factory=True, validated_data={}))
+
+    def fill(self, answer: Mapping[str, Any], question: frozenset[str]) -> None:
+        """Take the own fields of an answer that are not the question.
+
+        Args:
+            answer: Field names and values; other names are ignored.
+            question: What `question_fields` gave before the request was sent.
+
+        Raises:
+            BadReply: A value does not fit its field; nothing was taken.
+        """
+        fresh = {
+            field: answer[field]
+            for field in self.own_fields()
+            if field in answer and field not in question
+        }
+        before = dict(self.__dict__)
+        try:
+            for field, value in fresh.items():
+                self.__pydantic_validator__.validate_assignment(self, field, value)
+        except pydantic.ValidationError as error:
+            self.__dict__.update(before)
+            raise BadReply(f"the peer's reply does not fit: {_first_fault(error)}") from None
+
+    def parse_answer(self, body: bytes, question: frozenset[str]) -> None:
+        """Fill this synapse from the JSON body of a unary reply.
+
+        Args:
+            body: The reply.
+            question: What `question_fields` gave before the request was sent.
+
+        Raises:
+            BadReply: The body is not a JSON object, or a value does not fit; nothing was taken.
+        """
+        try:
+            parsed = type(self).model_validate_json(body, context=_FROM_WIRE)
+        except pydantic.ValidationError:
+            # The reply may lack, or spoil, fields that it has no say in.
+            parsed = self._parse_beside_question(body, question)
+        for field in parsed.model_fields_set - question - _BASE_FIELDS:
+            self.__dict__[field] = getattr(parsed, field)
+            self.__pydantic_fields_set__.add(field)
+
+    def _parse_beside_question(self, body: bytes, question: frozenset[str]) -> Self:
+        try:
+            answer = pydantic_core.from_json(body)
+        except ValueError as error:
+            raise BadReply("the peer's reply is not JSON") from error
+        if not isinstance(answer, dict):
+            raise BadReply("the peer's reply is not a JSON object")
+        own: dict[str, Any] = pydantic_core.from_json(self.encode_body())
+        keys = {self._wire_name(field) for field in question}
+        own.update((key, value) for key, value in answer.items() if key not in keys)
+        try:
+            return type(self).model_validate_json(json.dumps(own), context=_FROM_WIRE)
+        except pydantic.ValidationError as error:
+            raise BadReply(f"the peer's reply does not fit: {_first_fault(error)}") from None
+
+    @classmethod
+    def _wire_name(cls, field: str) -> str:
+        return cls.model_fields[field].serialization_alias or field
+
+
+_BASE_FIELDS = frozenset(Synapse.model_fields)
+_BASE_EXCLUDE = set(_BASE_FIELDS)
+
+
+def model_faults(error: pydantic.ValidationError) -> tuple[tuple[str, str], ...]:
+    """Return pairs of field path and reason, without the values; at most 20."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple(
+        (".".join(str(part) for part in fault["loc"])[:200] or "body", fault["msg"][:200])
+        for fault in faults[:20]
+    )
+
+
+def _first_fault(error: pydantic.ValidationError) -> str:
+    field, reason = model_faults(error)[0]
+    return f"{field}: {reason}"
+
+
+class StreamingReply:
+    """A reply that a token streamer will send, as a forward returns it.
+
+    Args:
+        token_streamer: Called once with an ASGI-style `send`; its messages have the keys `body`
+            (bytes or str) and `more_body` (bool, default False, which ends the stream).
+        synapse: The request that it answers.
+    """
+
+    def __init__(self, token_streamer: TokenStreamer, synapse: Synapse) -> None:
+        self.token_streamer = token_streamer
+        self.synapse = synapse
+
+
+class StreamingSynapse(Synapse, ABC):
+    """A synapse whose answer comes in chunks.
+
+    The caller's side runs the two hooks, once each and in this order. `TextStream` has both
+    ready.
+    """
+
+    BTStreamingResponse: ClassVar[type[StreamingReply]] = StreamingReply
+
+    @abstractmethod
+    def process_streaming_response(self, response: ReplyStream) -> AsyncIterator[Any]:
+        """Yield what the caller iterates over; read `response.content` and accumulate.
+
+        Written as an async generator. It may raise; the stream then fails with that error.
+        """
+
+    @abstractmethod
+    def extract_response_json(self, response: ReplyStream) -> dict[str, Any]:
+        """Return the fields of the finished synapse; the content has been read by then."""
+
+    def create_streaming_response(self, token_streamer: TokenStreamer) -> StreamingReply:
+        """Return what a forward returns to stream through `token_streamer(send)`."""
+        return StreamingReply(token_streamer, self)
+
+
+class TextStream(StreamingSynapse):
+    """A streaming synapse whose chunks are text, joined in `completion`.
+
+    The text is right wherever its UTF-8 was cut on the way.
+    """
+
+    completion: str = ""
+
+    async def process_streaming_response(self, response: ReplyStream) -> AsyncIterator[str]:
+        """Yield the text of each chunk as soon as it is whole."""
+        decoder = TextPieces()
+        pieces: list[str] = []
+        try:
+            async for chunk in response.content.iter_any():
+                if piece := decoder.feed(chunk):
+                    pieces.append(piece)
+                    yield piece
+            decoder.finish()
+        finally:
+            # Also for a stream that failed: what arrived is kept.
+            self.completion = "".join(pieces)
+
+    def extract_response_json(self, response: ReplyStream) -> dict[str, Any]:
+        """Return the joined text."""
+        return {"completion": self.completion}

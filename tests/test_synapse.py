@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pydantic
+import pytest
+from pydantic import Field
+
+from node import StreamingSynapse, Synapse, TerminalInfo, TextStream
+from node.errors import BadReply, InvalidBody
+from protocols import Prompting, StreamPrompting
+
+
+class Everything(Synapse):
+    prompt: str
+    limit: int = 64
+    blob: bytes = b""
+    score: float = 0.0
+    tags: list[str] = Field(default_factory=list)
+    fixed: str = Field("kept", frozen=True)
+    aliased: int = Field(0, alias="theAlias")
+
+
+def test_the_route_is_the_class_name() -> None:
+    assert Everything.route_path() == "/Everything"
+    assert Everything(prompt="x").name == "Everything"
+    assert type("Écho", (Synapse,), {}).route_path() == "/%C3%89cho"
+
+
+def test_only_own_fields_travel() -> None:
+    synapse = Everything(prompt="x", dendrite=TerminalInfo(hotkey="me"))
+    body = synapse.encode_body()
+    assert b"dendrite" not in body
+    assert b'"theAlias":0' in body
+    assert Everything.parse_body(body).prompt == "x"
+
+
+def test_values_that_json_lacks_make_the_round_trip() -> None:
+    synapse = Everything(prompt="x", blob=b"\xff\x00", score=math.inf)
+    again = Everything.parse_body(synapse.encode_body())
+    assert (again.blob, again.score) == (b"\xff\x00", math.inf)
+    assert math.isnan(
+        Everything.parse_body(Everything(prompt="x", score=math.nan).encode_body()).score
+    )
+
+
+def test_what_a_body_claims_about_the_exchange_is_ignored() -> None:
+    body = b'{"prompt":"x","dendrite":{"hotkey":"5Forged"},"axon":7,"timeout":"soon","new":1}'
+    synapse = Everything.parse_body(body)
+    assert synapse.dendrite.hotkey is None
+    assert synapse.timeout == 12.0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"prompt":5}', "prompt"),
+        (b"{}", "prompt"),
+        (b'{"prompt":"x","tags":["a",{"secret":1}]}', "tags.1"),
+        (b"[]", "body"),
+        (b'{"prompt":', "body"),
+        (b"\xff\xfe", "body"),
+        (b"", "body"),
+    ],
+)
+def test_a_bad_body_names_the_field_and_never_the_value(body: bytes, field: str) -> None:
+    with pytest.raises(InvalidBody) as caught:
+        Everything.parse_body(body)
+    assert caught.value.fields[0][0] == field
+    assert "secret" not in str(caught.value)
+
+
+def fill(synapse: Synapse, body: bytes) -> None:
+    synapse.parse_answer(body, synapse.question_fields())
+
+
+def test_an_answer_fills_what_was_left_at_its_default() -> None:
+    synapse = Everything(prompt="x", tags=[])
+    fill(synapse, b'{"prompt":"x","limit":1,"tags":["t"],"blob":"_wA=","theAlias":3}')
+    assert (synapse.limit, synapse.tags, synapse.blob, synapse.aliased) == (1, ["t"], b"\xff\0", 3)
+
+
+def test_an_answer_never_rewrites_the_question() -> None:
+    synapse = Everything(prompt="asked", limit=128)
+    answer = (
+        b'{"prompt":"other","limit":1,"fixed":"changed","name":"Evil",'
+        b'"dendrite":{"hotkey":"evil"},"score":1.5}'
+    )
+    fill(synapse, answer)
+    assert (synapse.prompt, synapse.limit, synapse.fixed) == ("asked", 128, "kept")
+    assert synapse.name == "Everything"
+    assert synapse.dendrite.hotkey is None
+    assert synapse.score == 1.5
+
+
+@pytest.mark.parametrize("answer", [b'{"score":1.5}', b'{"prompt":[],"score":1.5}'])
+def test_an_answer_may_lack_or_spoil_the_question(answer: bytes) -> None:
+    synapse = Everything(prompt="asked")
+    fill(synapse, answer)
+    assert (synapse.prompt, synapse.score) == ("asked", 1.5)
+
+
+@pytest.mark.parametrize("answer", [b'{"score":"high"}', b"[]", b"null", b"{", b"\xff"])
+def test_an_answer_that_does_not_fit_is_a_bad_reply_and_takes_nothing(answer: bytes) -> None:
+    synapse = Everything(prompt="asked")
+    before = synapse.model_dump()
+    with pytest.raises(BadReply):
+        fill(synapse, answer)
+    assert synapse.model_dump() == before
+
+
+def test_fill_takes_all_or_nothing() -> None:
+    synapse = Everything(prompt="asked")
+    question = synapse.question_fields()
+    with pytest.raises(BadReply):
+        synapse.fill({"limit": 5, "score": "high"}, question)
+    assert synapse.limit == 64
+    synapse.fill({"limit": 5, "prompt": "no", "timeout": 1}, question)
+    assert (synapse.limit, synapse.prompt, synapse.timeout) == (5, "asked", 12.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "true"),
+    [
+        (None, set()),
+        (200, {"is_success"}),
+        (408, {"is_failure", "is_timeout"}),
+        (403, {"is_failure", "is_blacklist"}),
+        (401, {"is_failure", "failed_verification"}),
+        (503, {"is_failure"}),
+    ],
+)
+def test_what_a_status_means(status: int | None, true: set[str]) -> None:
+    synapse = Prompting(messages=["x"], dendrite=TerminalInfo(status_code=status))
+    names = {"is_success", "is_failure", "is_timeout", "is_blacklist", "failed_verification"}
+    assert {name for name in names if getattr(synapse, name)} == true
+
+
+def test_a_streaming_synapse_without_hooks_is_abstract() -> None:
+    class Half(StreamingSynapse):
+        async def process_streaming_response(self, response: Any) -> Any:
+            yield response
+
+    with pytest.raises(TypeError, match="extract_response_json"):
+        Half()  # type: ignore[abstract]
+
+
+def test_create_streaming_response_carries_the_streamer() -> None:
+    async def streamer(send: Any) -> None:
+        await send({})
+
+    synapse = StreamPrompting(messages=["x"])
+    reply = synapse.create_streaming_response(streamer)
+    assert isinstance(reply, StreamingSynapse.BTStreamingResponse)
+    assert (reply.token_streamer, reply.synapse) == (streamer, synapse)
+
+
+def test_assigning_a_wrong_type_is_refused() -> None:
+    synapse = StreamPrompting(messages=["x"])
+    with pytest.raises(pydantic.ValidationError):
+        synapse.completion = 5  # type: ignore[assignment]
+
+
+def test_text_streams_and_prompts_deserialize_to_themselves() -> None:
+    assert issubclass(StreamPrompting, TextStream)
+    synapse = Prompting(messages=["x"])
+    assert synapse.deserialize() is synapse
