@@ -1,0 +1,368 @@
+"""The axon: serves forwards to callers that prove who they are."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from node.errors import ConfigError, MethodNotAllowed, RouteError, WireError
+from node.keys import Keypair, Wallet, signer_of
+from node.network import Metagraph, Network, Peer, open_network
+from node.streams import StreamMode
+from node.synapse import TerminalInfo
+from node.version import VERSION
+from node.wire import ReplayGuard, btauth
+
+from .admission import Admission, Window
+from .exchange import Exchange, Limits, Rooms
+from .pace import Pace
+from .reply import error_reply, json_reply
+from .routes import Route, read_route
+from .server import AxonServer
+from .slots import Slots
+from .standing import Standing, StandingRules
+
+__all__ = ["Axon"]
+
+access_logger = logging.getLogger("node.axon.access")
+
+_PROTOCOLS = (btauth.PROTOCOL,)
+_ANY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  names, not a bind
+
+ForwardFunction = TypeVar("ForwardFunction", bound=Callable[..., Any])
+
+
+class Axon:
+    """Serves typed forward routes to verified callers.
+
+    Use it as `async with Axon(wallet) as axon:` or call `start` and `stop`; whoever starts it
+    stops it. It belongs to the event loop that it was started on. Constructing one does no I/O.
+
+    Args:
+        wallet: The node's wallet or bare keypair; its hotkey is the receiver that callers sign
+            for.
+        ip: Interface to listen on, all by default.
+        port: Port, 8091 by default; 0 picks a free one, then `port` tells it.
+        external_ip: Address that peers are told, where it differs from `ip`.
+        external_port: Port that peers are told, where it differs from `port`.
+        max_workers: Forwards that run at once; more wait by priority.
+        max_queue: Requests that wait at the most; beyond it callers get 503.
+        protocols: Signing protocols that are accepted: `btauth`.
+        network: A network or its name, whose metagraph says who is registered; None admits
+            every verified caller. A network given by name is closed by `stop`.
+        netuid: Which metagraph; needed with a network.
+        allow_non_registered: Admit callers that the metagraph does not list.
+        force_validator_permit: Admit only listed callers with a validator permit.
+        minimum_stake: Admit only listed callers with at least this stake.
+        max_body_bytes: Longest request body, 16 MiB by default.
+        body_timeout_s: Seconds in which a body must have arrived.
+        max_age_s: Oldest request that is taken, 10 s by default.
+        allowed_skew_s: How far ahead a caller's clock may be, 2 s by default.
+        require_receiver: Refuse requests that are signed for no receiver.
+        requests_per_s: Requests a second that one caller may send, or None.
+        requests_at_once: Requests of one caller that may run or wait at once, or None.
+        grace_s: Seconds that running replies get when the axon stops.
+        guard: Replay memory to use, for axons that share one; None makes one.
+        clock_ns: Gives Unix nanoseconds; for tests.
+
+    Raises:
+        ConfigError: An argument is out of range or does not go with another.
+        WalletError: The wallet's hotkey can't be loaded.
+    """
+
+    def __init__(
+        self,
+        wallet: Wallet | Keypair,
+        *,
+        ip: str = "0.0.0.0",  # noqa: S104  a node serves on all interfaces unless told otherwise
+        port: int = 8091,
+        external_ip: str | None = None,
+        external_port: int | None = None,
+        max_workers: int = 10,
+        max_queue: int = 1024,
+        protocols: Iterable[str] = _PROTOCOLS,
+        network: Network | str | None = None,
+        netuid: int | None = None,
+        allow_non_registered: bool = False,
+        force_validator_permit: bool = False,
+        minimum_stake: float = 0.0,
+        max_body_bytes: int = 16 * 2**20,
+        body_timeout_s: float = 20.0,
+        max_age_s: float = btauth.MAX_AGE_S,
+        allowed_skew_s: float = btauth.ALLOWED_SKEW_S,
+        require_receiver: bool = True,
+        requests_per_s: float | None = None,
+        requests_at_once: int | None = None,
+        grace_s: float = 10.0,
+        guard: ReplayGuard | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        _check_ranges(
+            {"max_workers": max_workers, "max_body_bytes": max_body_bytes, "max_age_s": max_age_s},
+            port=port,
+            max_queue=max_queue,
+        )
+        if (network is None) != (netuid is None):
+            raise ConfigError("an axon's network and netuid go together; give both or neither")
+        self.protocols = _check_protocols(protocols)
+        self.ip = ip
+        self.port = port
+        self.grace_s = grace_s
+        self._external = (external_ip, external_port)
+        self._signer = signer_of(wallet)
+        self._own_network = open_network(network) if isinstance(network, str) else None
+        self._routes: dict[str, Route] = {}
+        self._max_workers = max_workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._server: AxonServer | None = None
+        self._admission = Admission(
+            self.hotkey,
+            window=Window(max_age_s, allowed_skew_s, require_receiver),
+            guard=guard,
+            body_timeout_s=body_timeout_s,
+            clock_ns=clock_ns,
+        )
+        self._standing = Standing(
+            self._own_network if isinstance(network, str) else network,
+            netuid,
+            StandingRules(allow_non_registered, force_validator_permit, minimum_stake),
+        )
+        self._pace = Pace(per_second=requests_per_s, at_once=requests_at_once)
+        self._slots = Slots(max_workers, max_queue)
+        self._limits = Limits(max_body_bytes, body_timeout_s)
+        self._rooms: Rooms | None = None
+
+    def __repr__(self) -> str:
+        routes = ", ".join(self._routes) or "no routes"
+        return f"<Axon {self.hotkey[:8]} on {self.ip}:{self.port}, {routes}>"
+
+    @property
+    def hotkey(self) -> str:
+        """The address that callers sign for."""
+        return self._signer.ss58_address
+
+    @property
+    def metagraph(self) -> Metagraph | None:
+        """The metagraph snapshot that admission uses; None without a network."""
+        return self._standing.metagraph
+
+    def info(self) -> Peer:
+        """Return this node as its peers reach it.
+
+        An axon on all interfaces that was given no `external_ip` names the loopback address.
+        """
+        external_ip, external_port = self._external
+        own_ip = "127.0.0.1" if self.ip in _ANY_INTERFACE else self.ip
+        return Peer(
+            hotkey=self.hotkey,
+            ip=external_ip or own_ip,
+            port=external_port or self.port,
+            protocols=self.protocols,
+        )
+
+    def attach(
+        self,
+        forward_fn: Callable[..., Any],
+        blacklist_fn: Callable[..., Any] | None = None,
+        priority_fn: Callable[..., Any] | None = None,
+        verify_fn: Callable[..., Any] | None = None,
+    ) -> Self:
+        """Serve a forward; its first parameter's Synapse class is the route.
+
+        A sync forward runs in a worker thread. It may return the synapse or
+        `synapse.create_streaming_response(token_streamer)`, or be an async or sync generator of
+        text, bytes or pydantic models. A second parameter annotated `Caller` gets the verified
+        identity, in hooks too. Hooks see the verified caller and the parsed request.
+
+        Args:
+            forward_fn: The forward.
+            blacklist_fn: Returns True, or a pair of True and a reason, to refuse with 403.
+            priority_fn: Returns a number; when all workers are busy, a higher one starts first.
+            verify_fn: Returns False or raises to refuse with 401.
+
+        Returns:
+            This axon, so that calls chain.
+
+        Raises:
+            RouteError: An annotation is wrong, or the route is taken.
+        """
+        frame = sys._getframe(1)  # noqa: SLF001  where annotations written as text have their names
+        route = read_route(
+            forward_fn, blacklist_fn, priority_fn, verify_fn, local_names=frame.f_locals
+        )
+        self._add(route)
+        return self
+
+    def route(self, forward_fn: ForwardFunction) -> ForwardFunction:
+        """Serve a forward, as a decorator without hooks.
+
+        Raises:
+            RouteError: As `attach`.
+        """
+        frame = sys._getframe(1)  # noqa: SLF001  as in attach
+        self._add(read_route(forward_fn, None, None, None, local_names=frame.f_locals))
+        return forward_fn
+
+    def _add(self, route: Route) -> None:
+        if route.name in self._routes:
+            taken = self._routes[route.name].forward.name
+            raise RouteError(
+                f"{route.forward.name}: the route {route.name} is already served by {taken}"
+            )
+        self._routes[route.name] = route
+
+    async def start(self) -> None:
+        """Listen and serve. The first snapshot of the metagraph is taken before.
+
+        Raises:
+            ConfigError: The address can't be used.
+            NetworkError: The metagraph can't be read.
+            RuntimeError: It is already started.
+        """
+        if self._server is not None:
+            raise RuntimeError("this axon is already started")
+        await self._standing.start()
+        self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
+        self._rooms = Rooms(
+            self._routes, self._admission, self._standing, self._pace, self._slots,
+            self._pool, self._limits, self._terminal_info,
+        )  # fmt: skip
+        server = AxonServer(self._handle)
+        try:
+            self.port = await server.start(self.ip, self.port)
+        except BaseException:
+            await self._release()
+            raise
+        self._server = server
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Stop listening, let running replies end, cancel the rest; safe to call twice.
+
+        Args:
+            grace_s: Seconds that running replies get; the constructor's by default.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        try:
+            await server.stop(self.grace_s if grace_s is None else grace_s)
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
+        await self._standing.stop()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._own_network is not None:
+            await self._own_network.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def _terminal_info(self) -> TerminalInfo:
+        info = self.info()
+        return TerminalInfo.model_construct(ip=info.ip, port=info.port, hotkey=self.hotkey)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request; only cancellation and a lost connection leave it as exceptions."""
+        if request.path in ("/", "/health"):
+            return self._about(request)
+        assert self._rooms is not None
+        exchange = Exchange(request, self._rooms)
+        started = time.perf_counter()
+        status, code = 499, "client_left"
+        try:
+            reply = await exchange.answer()
+            status, code = reply.status, ""
+            if exchange.failure is not None:
+                status, code = exchange.failure.status, exchange.failure.code
+        except WireError as error:
+            reply = error_reply(error)
+            status, code = error.status, error.code
+        except ConnectionError:
+            raise  # the client left; aiohttp closes what is left of the connection
+        except Exception as error:  # noqa: BLE001  border: a fault of ours is not the client's
+            failure = exchange.blame(error)
+            reply = error_reply(failure)
+            status, code = failure.status, failure.code
+        finally:
+            _log_access(request, exchange, status, code, time.perf_counter() - started)
+        return reply
+
+    def _about(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Say what this node is and speaks, to anybody; nothing about its routes or callers."""
+        if request.method not in ("GET", "HEAD"):
+            reply = error_reply(MethodNotAllowed())
+            reply.headers["Allow"] = "GET, HEAD"
+            return reply
+        if request.path == "/health":
+            return json_reply({"status": "ok"})
+        return json_reply(
+            {
+                "node": "ganglion",
+                "version": VERSION,
+                "hotkey": self.hotkey,
+                "scheme": self._signer.scheme,
+                "protocols": list(self.protocols),
+                "stream_modes": [str(mode) for mode in StreamMode],
+            }
+        )
+
+
+def _log_access(
+    request: web.BaseRequest, exchange: Exchange, status: int, code: str, seconds: float
+) -> None:
+    if not access_logger.isEnabledFor(logging.INFO):
+        return
+    caller = exchange.caller.hotkey if exchange.caller else "-"
+    fields = {
+        "remote": request.remote or "-",
+        "caller": caller,
+        "route": exchange.route_name[:80],
+        "status": status,
+        "code": code or "ok",
+        "ms": round(seconds * 1000, 1),
+        "chunks": exchange.chunks,
+        "bytes": exchange.bytes,
+    }
+    access_logger.info(
+        "%s %s /%s %d %s %.1f ms %d chunks %d bytes",
+        *(fields[name] if name != "route" else ascii(fields[name])[1:-1] for name in fields),
+        extra={"request": fields},
+    )
+
+
+def _check_ranges(positive: dict[str, float], *, port: int, max_queue: int) -> None:
+    for name, value in positive.items():
+        if not value > 0:
+            raise ConfigError(f"an axon's {name} must be above 0, not {value}")
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"an axon's port must be 0 to 65535, not {port}")
+    if max_queue < 0:
+        raise ConfigError(f"an axon's max_queue must be 0 or more, not {max_queue}")
+
+
+def _check_protocols(protocols: Iterable[str]) -> tuple[str, ...]:
+    chosen = tuple(protocols)
+    unknown = [name for name in chosen if name not in _PROTOCOLS]
+    if unknown or not chosen:
+        raise ConfigError(
+            f"an axon's protocols are chosen from {', '.join(_PROTOCOLS)}, not {chosen!r}"
+        )
+    return chosen

@@ -1,0 +1,63 @@
+"""Reading a request body with a cap that holds while it is read, and a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
+
+__all__ = ["read_body"]
+
+
+async def read_body(request: web.BaseRequest, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the raw body.
+
+    Args:
+        request: Its content has not been read.
+        max_bytes: Longest body that is taken; a longer one is refused before it is held, by its
+            declared length or, without one, as soon as it has come that far.
+        timeout_s: Seconds for the whole body.
+
+    Raises:
+        MalformedRequest: The body is encoded (it is signed and capped as sent, and is not
+            unpacked), or it ended before its declared length.
+        BodyTooLarge: It is longer than `max_bytes`.
+        BodyTimeout: It did not arrive in time.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise MalformedRequest("An encoded body is not taken; send it without Content-Encoding.")
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    if not request.body_exists:
+        return b""
+    _send_continue(request)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _collect(request, max_bytes)
+    except TimeoutError:
+        raise BodyTimeout from None
+    except web.RequestPayloadError as error:
+        raise MalformedRequest("The body does not end as its headers say.") from error
+
+
+def _send_continue(request: web.BaseRequest) -> None:
+    """Tell a client that asked first to send its body now (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def _collect(request: web.BaseRequest, max_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    held = 0
+    while piece := await request.content.readany():
+        held += len(piece)
+        if held > max_bytes:
+            raise _too_large(max_bytes)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request's body is over {max_bytes} bytes.")

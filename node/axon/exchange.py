@@ -1,0 +1,194 @@
+"""One request from its headers to its reply, as a fixed order of checks.
+
+Rule: the order of `answer` is the order of admission (docs/protocol.md §5). Nothing is moved
+before a cheaper check, and nothing about the caller is believed before `prove` returned.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, UnknownRoute, WireError
+from node.streams import StreamMode
+from node.synapse import Synapse, TerminalInfo
+from node.wire import Caller
+
+from .admission import Admission
+from .body import read_body
+from .forward import ForwardRun, StreamAnswer
+from .hooks import run_hooks
+from .pace import Pace
+from .reply import synapse_reply
+from .routes import Route
+from .slots import Slots
+from .standing import Standing
+from .streaming import ReplyWriter, open_writer
+from .target import Target, parse_target, route_name
+
+__all__ = ["Exchange", "Limits", "Rooms"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what a request may cost before its forward runs.
+
+    Attributes:
+        max_body_bytes: Longest body, 16 MiB by default.
+        body_timeout_s: Seconds in which a body must have arrived.
+    """
+
+    max_body_bytes: int = 16 * 2**20
+    body_timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the requests of one axon share."""
+
+    routes: Mapping[str, Route]
+    admission: Admission
+    standing: Standing
+    pace: Pace
+    slots: Slots
+    pool: ThreadPoolExecutor
+    limits: Limits
+    axon_info: Callable[[], TerminalInfo]
+
+
+class Exchange:
+    """One request in hand.
+
+    Attributes:
+        route_name: The route asked for, known or not.
+        caller: Set once the signature has held.
+        chunks: Chunks sent, for a stream.
+        bytes: Bytes of the reply, without HTTP.
+        failure: What a stream that had started failed with.
+    """
+
+    def __init__(self, request: web.BaseRequest, rooms: Rooms) -> None:
+        self._request = request
+        self._rooms = rooms
+        self.route_name = route_name(request.raw_path)
+        self.caller: Caller | None = None
+        self.chunks = 0
+        self.bytes = 0
+        self.failure: WireError | None = None
+
+    async def answer(self) -> web.StreamResponse:
+        """Check the request, run its forward and send the reply.
+
+        Returns:
+            The reply; a streamed one has been sent.
+
+        Raises:
+            WireError: The request is refused, or the forward failed before anything was sent.
+        """
+        request, rooms = self._request, self._rooms
+        route = self._find_route()
+        claim = rooms.admission.claim(request.headers)
+        await rooms.standing.check_known(claim.public_key)
+        body = await read_body(
+            request,
+            max_bytes=rooms.limits.max_body_bytes,
+            timeout_s=rooms.limits.body_timeout_s,
+        )
+        self.caller = caller = rooms.admission.prove(
+            claim, method=request.method, target=request.raw_path, body=body
+        )
+        rooms.standing.check_allowed(caller)
+        with ExitStack() as held:
+            held.enter_context(rooms.pace.admit(caller.public_key))
+            target = parse_target(request.raw_path)
+            synapse = self._parse(route, target, body, caller)
+            priority = await run_hooks(route, synapse, caller)
+            await rooms.slots.acquire(priority)
+            run = ForwardRun(route, rooms.pool)
+            held.callback(self._free_slot, run)
+            return await self._run(run, synapse, caller, target.mode)
+
+    def _find_route(self) -> Route:
+        route = self._rooms.routes.get(self.route_name)
+        if route is None:
+            raise UnknownRoute
+        if self._request.method != "POST":
+            raise MethodNotAllowed
+        return route
+
+    def _parse(self, route: Route, target: Target, body: bytes, caller: Caller) -> Synapse:
+        synapse = route.synapse_type.parse_body(body)
+        if not isinstance(synapse, Synapse):
+            raise InvalidBody
+        if target.timeout_s is not None:
+            synapse.timeout = target.timeout_s
+        peer = self._request.transport and self._request.transport.get_extra_info("peername")
+        synapse.dendrite = TerminalInfo.model_construct(
+            ip=peer[0] if peer else None,
+            port=peer[1] if peer else None,
+            nonce=caller.nonce_ns,
+            hotkey=caller.hotkey,
+        )
+        synapse.axon = self._rooms.axon_info()
+        return synapse
+
+    def _free_slot(self, run: ForwardRun) -> None:
+        """Give the place back, for a thread that can't be stopped when it ends."""
+        if run.lingering is None or run.lingering.done():
+            self._rooms.slots.release()
+        else:
+            run.lingering.add_done_callback(self._release_after)
+
+    def _release_after(self, lingering: object) -> None:
+        self._rooms.slots.release()
+
+    async def _run(
+        self, run: ForwardRun, synapse: Synapse, caller: Caller, mode: StreamMode
+    ) -> web.StreamResponse:
+        try:
+            result = await run.start(synapse, caller)
+            if isinstance(result, Synapse):
+                body = result.encode_body()
+                self.bytes = len(body)
+                return synapse_reply(body)
+        except WireError:
+            raise
+        except Exception as error:
+            raise self.blame(error) from error
+        return await self._stream(result, open_writer(mode, self._request))
+
+    async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> web.StreamResponse:
+        try:
+            await push(writer.write)
+            await writer.finish()
+        except ConnectionError:
+            raise
+        except Exception as error:
+            failure = error if isinstance(error, WireError) else self.blame(error)
+            if not writer.started:
+                raise failure from error
+            self.failure = failure
+            await writer.fail(failure)
+        finally:
+            self.chunks, self.bytes = writer.chunks, writer.bytes
+        return writer.response
+
+    def blame(self, error: Exception) -> ForwardFailed:
+        """Log what was raised under an id, which is all that the caller learns of it."""
+        error_id = secrets.token_hex(8)
+        logger.error(
+            "answering %s raised %s (error id %s)",
+            self.route_name,
+            type(error).__name__,
+            error_id,
+            exc_info=error,
+        )
+        return ForwardFailed(f"answering raised {type(error).__name__}", error_id=error_id)

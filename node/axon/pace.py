@@ -1,0 +1,78 @@
+"""How much one caller may ask for: requests per second, and requests at once.
+
+Only verified callers are counted, by public key, so nobody can use up another's share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from node.errors import RateLimited
+
+__all__ = ["Pace"]
+
+_MAX_KEYS = 16_384
+
+
+class Pace:
+    """Per-caller limits; both are off by default.
+
+    Args:
+        per_second: Requests a second that one caller may send over time, or None. A caller may
+            burst up to two seconds' worth.
+        at_once: Requests of one caller that may be in the node at the same time, or None.
+        clock: Monotonic seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_second: float | None = None,
+        at_once: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rate = per_second
+        self._burst = max(1.0, 2 * per_second) if per_second else 0.0
+        self._at_once = at_once
+        self._clock = clock
+        self._tokens: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._running: Counter[bytes] = Counter()
+
+    @contextmanager
+    def admit(self, public_key: bytes) -> Iterator[None]:
+        """Count one request for as long as the block runs.
+
+        Raises:
+            RateLimited: The caller is over a limit; `retry_after` says when to come back.
+        """
+        if self._rate:
+            self._take_token(public_key, self._rate)
+        if self._at_once and self._running[public_key] >= self._at_once:
+            raise RateLimited(
+                f"This caller already has {self._at_once} requests running here.", retry_after=1.0
+            )
+        self._running[public_key] += 1
+        try:
+            yield
+        finally:
+            self._running[public_key] -= 1
+            if not self._running[public_key]:
+                del self._running[public_key]
+
+    def _take_token(self, public_key: bytes, rate: float) -> None:
+        now = self._clock()
+        tokens, since = self._tokens.pop(public_key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * rate)
+        if tokens < 1:
+            self._tokens[public_key] = (tokens, now)
+            raise RateLimited(
+                f"This caller may send {rate:g} requests a second.",
+                retry_after=(1 - tokens) / rate,
+            )
+        self._tokens[public_key] = (tokens - 1, now)
+        if len(self._tokens) > _MAX_KEYS:
+            # Least recently seen first: its bucket has had the most time to fill again.
+            self._tokens.popitem(last=False)

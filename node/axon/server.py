@@ -1,0 +1,121 @@
+"""The HTTP server under an axon: one listening socket, and draining it.
+
+aiohttp's low-level server is used, without its router and middlewares: an axon has its own routes
+as a dict and answers every request in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from node.errors import ConfigError, Overloaded
+
+from .reply import error_reply
+
+__all__ = ["AxonServer"]
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_KEEPALIVE_S = 75.0
+_LINGERING_S = 2.0
+
+
+class AxonServer:
+    """Listens, hands requests to one handler, and drains on stop.
+
+    A handler whose client leaves is cancelled (`handler_cancellation`); without that an abandoned
+    request would run to its end.
+
+    Args:
+        handler: Answers every request; raises nothing but cancellation.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._runner: web.ServerRunner | None = None
+        self._running: set[asyncio.Task[object]] = set()
+        self._draining = False
+
+    async def start(self, ip: str, port: int) -> int:
+        """Listen.
+
+        Args:
+            ip: Interface; `0.0.0.0` for all.
+            port: 0 picks a free one.
+
+        Returns:
+            The port that it listens on.
+
+        Raises:
+            ConfigError: The address can't be used; the text says why and what to do.
+        """
+        server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=_KEEPALIVE_S,
+            lingering_time=_LINGERING_S,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, ip, port, backlog=1024).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise _address_error(error, ip, port) from error
+        self._runner = runner
+        self._draining = False
+        return int(runner.addresses[0][1])
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop listening, let running requests end, then cancel what is left.
+
+        Args:
+            grace_s: Seconds that running requests get. Safe to call twice.
+        """
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        self._draining = True
+        for site in list(runner.sites):
+            await site.stop()
+        try:
+            if self._running:
+                await asyncio.wait(set(self._running), timeout=grace_s)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._draining:
+            # Connections that were kept alive outlive the listening socket.
+            reply = error_reply(Overloaded("draining", retry_after=5.0))
+            reply.force_close()
+            return reply
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            return await self._handler(request)
+        finally:
+            self._running.discard(task)
+
+
+def _address_error(error: OSError, ip: str, port: int) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"port {port} on {ip} is already in use; stop what listens there, or choose another "
+            "with --axon.port"
+        )
+    if error.errno == errno.EACCES:
+        return ConfigError(f"port {port} needs more rights; choose one above 1023 with --axon.port")
+    return ConfigError(
+        f"can't listen on {ip} port {port} ({error.strerror or type(error).__name__}); "
+        "check --axon.ip and --axon.port"
+    )

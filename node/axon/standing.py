@@ -1,0 +1,153 @@
+"""Whether a caller may call, by its place in the network.
+
+Without a network every verified caller may. With one, the axon keeps a snapshot of the metagraph
+and refreshes it by itself. A key that the snapshot lacks waits for an early refresh, of which there
+is at most one a second for all that wait: so a newly registered caller is let in at once, and
+strangers can't make work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from node.errors import Forbidden, NetworkError
+from node.network import Metagraph, Network
+from node.wire import Caller
+
+__all__ = ["Standing", "StandingRules"]
+
+logger = logging.getLogger(__name__)
+
+_EARLY_REFRESH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRules:
+    """Which registered callers may call.
+
+    Attributes:
+        allow_non_registered: Also those that the metagraph does not list.
+        force_validator_permit: Of the listed, only those with a validator permit.
+        minimum_stake: Of the listed, only those with at least this stake.
+    """
+
+    allow_non_registered: bool = False
+    force_validator_permit: bool = False
+    minimum_stake: float = 0.0
+
+
+class Standing:
+    """Answers whether a key may call, from a metagraph snapshot.
+
+    Args:
+        network: Where the metagraph comes from, or None to admit every verified caller.
+        netuid: Which one; needed with a network.
+        rules: Which callers may call.
+        refresh_s: Seconds between refreshes, 12 by default (one block).
+    """
+
+    def __init__(
+        self,
+        network: Network | None,
+        netuid: int | None,
+        rules: StandingRules,
+        *,
+        refresh_s: float = 12.0,
+    ) -> None:
+        self._network = network
+        self._netuid = netuid
+        self._rules = rules
+        self._refresh_s = refresh_s
+        self._metagraph: Metagraph | None = None
+        self._refresher: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        self._refreshed_at = 0.0
+
+    @property
+    def metagraph(self) -> Metagraph | None:
+        """The snapshot in use; None without a network or before `start`."""
+        return self._metagraph
+
+    async def start(self) -> None:
+        """Take the first snapshot and keep it fresh until `stop`.
+
+        Raises:
+            NetworkError: The network can't be read.
+        """
+        if self._network is None or self._netuid is None:
+            return
+        self._metagraph = await self._network.metagraph(self._netuid)
+        self._refreshed_at = asyncio.get_running_loop().time()
+        self._refresher = asyncio.create_task(self._keep_fresh(), name="axon metagraph refresh")
+
+    async def stop(self) -> None:
+        """End the refreshing; safe to call twice."""
+        refresher, self._refresher = self._refresher, None
+        if refresher is not None:
+            refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refresher
+
+    async def check_known(self, public_key: bytes) -> None:
+        """Check that a claimed sender could be allowed, before its signature costs anything.
+
+        Raises:
+            Forbidden: The network doesn't list the key and the rules want it listed.
+        """
+        if self._metagraph is None or self._rules.allow_non_registered:
+            return
+        if self._metagraph.uid_of_key(public_key) is not None:
+            return
+        await self._refresh_early(self._metagraph)
+        if self._metagraph.uid_of_key(public_key) is None:
+            raise Forbidden(
+                f"This caller is not registered on netuid {self._netuid} of this node's network."
+            )
+
+    def check_allowed(self, caller: Caller) -> None:
+        """Check a proved caller's permit and stake.
+
+        Raises:
+            Forbidden: The rules ask for more than it has; the text says what.
+        """
+        if self._metagraph is None:
+            return
+        uid = self._metagraph.uid_of_key(caller.public_key)
+        if uid is None:
+            return  # check_known let it in
+        if self._rules.force_validator_permit and not self._metagraph.validator_permit[uid]:
+            raise Forbidden("This node answers only callers with a validator permit.")
+        if self._metagraph.stake[uid] < self._rules.minimum_stake:
+            raise Forbidden(
+                f"This node answers only callers with a stake of {self._rules.minimum_stake:g} "
+                "or more."
+            )
+
+    async def _refresh_early(self, metagraph: Metagraph) -> None:
+        """Return once the snapshot is newer than this call; callers that wait share a refresh."""
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        async with self._refreshing:
+            if self._refreshed_at > arrived:
+                return
+            await asyncio.sleep(self._refreshed_at + _EARLY_REFRESH_S - loop.time())
+            self._refreshed_at = loop.time()
+            await self._refresh(metagraph)
+
+    async def _keep_fresh(self) -> None:
+        while self._metagraph is not None:
+            await asyncio.sleep(self._refresh_s)
+            async with self._refreshing:
+                self._refreshed_at = asyncio.get_running_loop().time()
+                await self._refresh(self._metagraph)
+
+    @staticmethod
+    async def _refresh(metagraph: Metagraph) -> None:
+        try:
+            await metagraph.sync()
+        except NetworkError as error:
+            # Serving goes on with what is known; the next refresh tries again.
+            logger.warning("the metagraph could not be refreshed: %s", error)
