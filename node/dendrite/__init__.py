@@ -1,0 +1,15 @@
+"""The calling half of a node.
+
+A call goes `dendrite` (call forms) → `request` (one signed request) → `unary` or `pump` (reading
+the reply) → `stream` (what the caller iterates). `translate` is the one place where aiohttp's
+errors become `CallError`s.
+"""
+
+from __future__ import annotations
+
+from .deadlines import Deadlines
+from .dendrite import Dendrite
+from .stream import Stream
+from .timing import StreamTiming
+
+__all__ = ["Deadlines", "Dendrite", "Stream", "StreamTiming"]

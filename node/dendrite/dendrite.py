@@ -1,0 +1,345 @@
+"""The dendrite: asks peers, and hands each reply back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from node.errors import CallError, ConfigError
+from node.keys import Keypair, Wallet, signer_of
+from node.network import Peer
+from node.streams import StreamMode
+from node.synapse import StreamingSynapse, Synapse
+
+from .deadlines import Deadlines
+from .opening import OpeningStream, all_sent
+from .pump import Pump, ReplyLimits
+from .request import Question, Signer
+from .session import Session
+from .settle import settle, stamp
+from .stream import After, Stream
+from .unary import call_unary
+
+__all__ = ["Dendrite"]
+
+
+class Dendrite:
+    """Sends signed requests to peers.
+
+    Use it as `async with Dendrite(wallet) as dendrite:` or call `aclose`. It belongs to one event
+    loop, except for `query`, which needs none. Constructing one does no I/O and looks nothing up.
+
+    Args:
+        wallet: The caller's wallet or bare keypair; its hotkey signs.
+        connect: Seconds until a connection must stand, 4 by default; None for no limit.
+        first_byte: Seconds from then until the first byte of a reply; None, the default, leaves
+            that to the call's timeout.
+        idle: Seconds between two reads of a stream; None likewise.
+        bound: Whether requests name their receiver, as nearly all nodes demand.
+        max_reply_bytes: Longest unary reply, 64 MiB by default.
+        max_chunk_bytes: Longest chunk of a stream, 16 MiB by default.
+        clock_ns: Gives Unix nanoseconds; for tests.
+
+    Raises:
+        ConfigError: A deadline is not above 0.
+        WalletError: The wallet's hotkey can't be loaded.
+    """
+
+    def __init__(
+        self,
+        wallet: Wallet | Keypair,
+        *,
+        connect: float | None = 4.0,
+        first_byte: float | None = None,
+        idle: float | None = None,
+        bound: bool = True,
+        max_reply_bytes: int = 64 * 2**20,
+        max_chunk_bytes: int = 16 * 2**20,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._deadlines = Deadlines(connect=connect, first_byte=first_byte, idle=idle)
+        self._signer = Signer(signer_of(wallet), bound=bound, clock_ns=clock_ns)
+        self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
+        self._session = Session()
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Dendrite {self.hotkey[:8]}, {len(self._pumps)} streams open>"
+
+    @property
+    def hotkey(self) -> str:
+        """The address that requests are signed with."""
+        return self._signer.hotkey
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every open stream and the session; safe to call twice."""
+        pumps = set(self._pumps)
+        for pump in pumps:
+            pump.cancel()
+        if pumps:
+            await asyncio.wait(pumps)
+        await self._session.close()
+
+    async def __call__(
+        self,
+        peers: Any,
+        synapse: Synapse,
+        timeout: float | None = 12.0,
+        deserialize: bool = True,
+        run_async: bool = True,
+        streaming: bool | None = None,
+    ) -> Any:
+        """Ask one peer or many.
+
+        Failures are values: the reply's `dendrite.status_code` and `status_message` tell them,
+        and one peer's failure never disturbs another's reply. When streams are returned, every
+        request is on the wire.
+
+        Args:
+            peers: One peer or a list; a `Peer`, its text `HOTKEY@HOST:PORT`, or anything whose
+                `info()` gives one, such as an axon.
+            synapse: What to ask. Every peer gets a copy, so replies share nothing.
+            timeout: Seconds for each exchange in all; None for no limit.
+            deserialize: Whether results are `deserialize()` of the synapse, which is the synapse
+                itself unless a subclass says otherwise.
+            run_async: Whether peers are asked at once; otherwise one after another.
+            streaming: Whether to return streams; by default when the synapse is a
+                `StreamingSynapse`. False waits for the finished synapses.
+
+        Returns:
+            For one peer one reply, a synapse or a `Stream`; for a list a list in its order.
+
+        Raises:
+            ConfigError: A peer is none, or the timeout is not above 0.
+        """
+        many = isinstance(peers, Sequence) and not isinstance(peers, str)
+        targets = [_as_peer(peer) for peer in (peers if many else [peers])]
+        if streaming is None:
+            streaming = isinstance(synapse, StreamingSynapse)
+        if streaming:
+            replies = await self._open_all(targets, synapse, timeout, deserialize, run_async)
+        else:
+            replies = await self._ask_all(targets, synapse, timeout, deserialize, run_async)
+        return replies if many else replies[0]
+
+    async def call(
+        self,
+        peer: Any,
+        synapse: Synapse,
+        timeout: float | None = 12.0,
+        deserialize: bool = True,
+        *,
+        raise_errors: bool = False,
+    ) -> Any:
+        """Ask one peer and return its finished reply, streamed or not.
+
+        Args:
+            peer: As for calling the dendrite.
+            synapse: What to ask.
+            timeout: Seconds in all; None for no limit.
+            deserialize: Whether the result is `deserialize()` of the synapse.
+            raise_errors: Whether a failure raises instead of being a value.
+
+        Raises:
+            CallError: The call failed and `raise_errors` is set.
+            ConfigError: As for calling the dendrite.
+        """
+        target = _as_peer(peer)
+        if isinstance(synapse, StreamingSynapse):
+            stream = self._open(
+                target, synapse, self._ask_stream(synapse, timeout), deserialize, raise_errors
+            )
+            async with stream:
+                return await stream.final()
+        question = Question.of(synapse, self._deadlines.within(timeout), mode=None)
+        return await self._ask(target, synapse, question, deserialize, raise_errors)
+
+    def stream(
+        self,
+        peer: Any,
+        synapse: Synapse,
+        timeout: float | None = 12.0,
+        deserialize: bool = True,
+        *,
+        raise_errors: bool = False,
+        after: After | None = None,
+        lock: AbstractAsyncContextManager[Any] | None = None,
+    ) -> OpeningStream:
+        """Ask one peer and return its stream.
+
+        Await the result for the `Stream`, once its request is on the wire; or iterate over it or
+        enter it with `async with` directly.
+
+        Args:
+            peer: As for calling the dendrite.
+            synapse: What to ask.
+            timeout: Seconds in all; None for no limit.
+            deserialize: Whether the last item is `deserialize()` of the synapse.
+            raise_errors: Whether a failure raises from the stream.
+            after: As for `Stream`.
+            lock: As for `Stream`.
+
+        Raises:
+            ConfigError: As for calling the dendrite.
+        """
+        question = self._ask_stream(synapse, timeout)
+        stream = self._open(
+            _as_peer(peer), synapse, question, deserialize, raise_errors, after=after, lock=lock
+        )
+        return OpeningStream(stream)
+
+    def query(
+        self, peers: Any, synapse: Synapse, timeout: float | None = 12.0, deserialize: bool = True
+    ) -> Any:
+        """Ask from a script that has no event loop, and return the finished replies.
+
+        Streams are read to their end. It opens a session for this one call and closes it.
+
+        Raises:
+            RuntimeError: A loop is running here; there, await the dendrite instead.
+            ConfigError: As for calling the dendrite.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._query(peers, synapse, timeout, deserialize))
+        raise RuntimeError("query is for scripts without an event loop; here, await dendrite(...)")
+
+    async def _query(
+        self, peers: Any, synapse: Synapse, timeout: float | None, deserialize: bool
+    ) -> Any:
+        try:
+            return await self(peers, synapse, timeout, deserialize, streaming=False)
+        finally:
+            await self.aclose()
+
+    def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Question:
+        return Question.of(synapse, self._deadlines.within(timeout), mode=StreamMode.FRAMES)
+
+    def _open(
+        self,
+        peer: Peer,
+        synapse: Synapse,
+        question: Question,
+        deserialize: bool,
+        raise_errors: bool,
+        **options: Any,
+    ) -> Stream:
+        copy = synapse.model_copy(deep=True)
+        stamp(copy, peer, self.hotkey)
+        pump = Pump(self._session, self._signer, peer, question, StreamMode.FRAMES, self._limits)
+        task = pump.start()
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+        return Stream(
+            copy, peer, pump, deserialize=deserialize, raise_errors=raise_errors, **options
+        )
+
+    async def _open_all(
+        self,
+        peers: list[Peer],
+        synapse: Synapse,
+        timeout: float | None,
+        deserialize: bool,
+        run_async: bool,
+    ) -> list[Stream]:
+        if not isinstance(synapse, StreamingSynapse):
+            replies = await self._ask_all(peers, synapse, timeout, False, run_async)
+            pairs = zip(peers, replies, strict=True)
+            return [
+                Stream.from_synapse(reply, peer=peer, deserialize=deserialize)
+                for peer, reply in pairs
+            ]
+        question = self._ask_stream(synapse, timeout)
+        streams: list[Stream] = []
+        for peer in peers:
+            streams.append(self._open(peer, synapse, question, deserialize, False))
+            if not run_async:
+                await streams[-1].sent()
+        await all_sent(streams)
+        return streams
+
+    async def _ask_all(
+        self,
+        peers: list[Peer],
+        synapse: Synapse,
+        timeout: float | None,
+        deserialize: bool,
+        run_async: bool,
+    ) -> list[Any]:
+        if isinstance(synapse, StreamingSynapse):
+            calls = [self.call(peer, synapse, timeout, deserialize) for peer in peers]
+        else:
+            question = Question.of(synapse, self._deadlines.within(timeout), mode=None)
+            calls = [self._ask(peer, synapse, question, deserialize, False) for peer in peers]
+        if run_async:
+            return await _together(calls)
+        return [await call for call in calls]
+
+    async def _ask(
+        self,
+        peer: Peer,
+        synapse: Synapse,
+        question: Question,
+        deserialize: bool,
+        raise_errors: bool,
+    ) -> Any:
+        synapse = synapse.model_copy(deep=True)
+        stamp(synapse, peer, self.hotkey)
+        began = time.perf_counter()
+        failure: CallError | None = None
+        try:
+            await call_unary(
+                self._session,
+                self._signer,
+                peer,
+                question,
+                synapse,
+                max_reply_bytes=self._limits.reply_bytes,
+            )
+        except CallError as error:
+            failure = error
+        settle(synapse, failure, time.perf_counter() - began)
+        if failure is not None and raise_errors:
+            raise failure
+        return synapse.deserialize() if deserialize else synapse
+
+
+async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Run calls at once; if one raises, none of the others is left running."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _as_peer(peer: Any) -> Peer:
+    if isinstance(peer, Peer):
+        return peer
+    if isinstance(peer, str):
+        return Peer.parse(peer)
+    info = getattr(peer, "info", None)
+    described = info() if callable(info) else None
+    if isinstance(described, Peer):
+        return described
+    raise ConfigError(
+        f"{type(peer).__name__} is not a peer; give a Peer, its text HOTKEY@HOST:PORT, or an axon"
+    )

@@ -1,0 +1,256 @@
+"""Reading one streamed reply ahead of whoever iterates it, a bounded amount.
+
+The pump's task sends the request and reads until its buffer is full; then it stops reading, so
+the peer is held back by TCP, and the peer's clocks stand still. Arrival times are taken here, so
+they are the peer's doing even when the caller reads its streams one after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import deque
+from collections.abc import Mapping
+
+import aiohttp
+
+from node.errors import BadReply, CallError, StreamInterrupted
+from node.network import Peer
+from node.streams import Frame, FrameDecoder, FrameKind, StreamMode, encode_frame
+
+from .deadlines import PhaseClock
+from .request import Question, Signer, send
+from .session import CallTrace, Session
+from .timing import StreamTiming
+from .translate import refusal, translated
+from .unary import read_reply
+
+__all__ = ["Pump", "ReplyLimits"]
+
+_HIGH_WATER_BYTES = 256 * 1024
+_LOW_WATER_BYTES = 64 * 1024
+
+
+class ReplyLimits:
+    """The largest things that a dendrite takes from a peer.
+
+    Args:
+        reply_bytes: Longest unary reply, 64 MiB by default.
+        frame_bytes: Longest chunk of a stream, 16 MiB by default.
+    """
+
+    __slots__ = ("frame_bytes", "reply_bytes")
+
+    def __init__(self, *, reply_bytes: int = 64 * 2**20, frame_bytes: int = 16 * 2**20) -> None:
+        self.reply_bytes = reply_bytes
+        self.frame_bytes = frame_bytes
+
+
+class Pump:
+    """One streamed reply on its way.
+
+    `start` makes the task, which its dendrite owns; `cancel` or the end of the reply ends it.
+
+    Args:
+        session: The dendrite's session.
+        signer: Signs the request.
+        peer: Whom to ask.
+        question: What to ask.
+        mode: How the chunks are asked to travel.
+        limits: Largest things that are taken.
+
+    Attributes:
+        timing: When things happened.
+        sent: Set when the request has been written, or the pump has ended.
+        headers: Of the reply, once it began.
+        document: The body, when the peer answered with one JSON document instead of a stream.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        signer: Signer,
+        peer: Peer,
+        question: Question,
+        mode: StreamMode,
+        limits: ReplyLimits,
+    ) -> None:
+        self._session = session
+        self._signer = signer
+        self._peer = peer
+        self._question = question
+        self._mode = mode
+        self._limits = limits
+        self._clock = PhaseClock(question.deadlines)
+        self.timing = StreamTiming()
+        self._trace = CallTrace(self._clock, self.timing)
+        self.sent = self._trace.sent
+        self.headers: Mapping[str, str] = {}
+        self.document: bytes | None = None
+        self._chunks: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._ended = False
+        self._error: Exception | None = None
+        self._decoder = FrameDecoder(max_frame_bytes=limits.frame_bytes)
+        self._digest = hashlib.sha256()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Start reading; the caller keeps the task."""
+        self._task = asyncio.create_task(self._run(), name=f"stream from {self._peer}")
+        return self._task
+
+    def cancel(self) -> None:
+        """Close the connection, unless the reply is complete; safe to call twice."""
+        if self._task is not None and not self._ended:
+            self._task.cancel()
+
+    async def closed(self) -> None:
+        """Wait until the connection is closed or handed back."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def opened(self) -> None:
+        """Wait until the reply's headers are there, or the pump has ended."""
+        while not (self.headers or self._ended or self._chunks):
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def read(self) -> bytes:
+        """Return the next chunk, or b"" when the stream is complete.
+
+        Raises:
+            CallError: The stream failed; every further read raises the same.
+        """
+        while not self._chunks:
+            if self._ended:
+                if self._error is not None:
+                    raise self._error
+                return b""
+            self._arrived.clear()
+            await self._arrived.wait()
+        chunk = self._chunks.popleft()
+        self._held_bytes -= len(chunk)
+        if self._held_bytes <= _LOW_WATER_BYTES:
+            self._room.set()
+        return chunk
+
+    async def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            with translated(str(self._peer), self._clock, self.timing):
+                await self._exchange()
+        except CallError as raised:
+            error = raised
+        except asyncio.CancelledError:
+            error = StreamInterrupted(
+                "its reader closed the stream", chunks=self.timing.chunks, peer=str(self._peer)
+            )
+            raise
+        finally:
+            self._end(error)
+
+    async def _exchange(self) -> None:
+        async with self._clock.waiting("connect"):
+            response = await send(
+                self._session, self._signer, self._peer, self._question, self._trace
+            )
+        try:
+            self.headers = {name.lower(): value for name, value in response.headers.items()}
+            self._arrived.set()
+            if response.content_type == "application/json":
+                async with self._clock.waiting("idle"):
+                    self.document = await read_reply(response, self._peer, self._limits.reply_bytes)
+            else:
+                self._check_type(response)
+                await self._read_all(response.content)
+        except BaseException:
+            # Closing, not releasing: the peer learns at once that nobody listens any more.
+            response.close()
+            raise
+        response.release()
+
+    def _check_type(self, response: aiohttp.ClientResponse) -> None:
+        if response.content_type != self._mode.content_type:
+            raise BadReply(
+                f"it sent {response.content_type}, not a stream in {self._mode} mode",
+                peer=str(self._peer),
+            )
+
+    async def _read_all(self, content: aiohttp.StreamReader) -> None:
+        while True:
+            await self._room.wait()
+            data = content.read_nowait()
+            if not data and not content.at_eof():
+                async with self._clock.waiting("idle" if self.timing.chunks else "first_byte"):
+                    data = await content.readany()
+            if not data:
+                break
+            self._take(data)
+        if self._mode is StreamMode.FRAMES and not self._decoder.closed:
+            raise StreamInterrupted(
+                "the stream broke off before its END",
+                chunks=self.timing.chunks,
+                peer=str(self._peer),
+            )
+
+    def _take(self, data: bytes) -> None:
+        """Keep the chunks of one read, count them, and wake the reader once."""
+        sizes: list[int] = []
+        try:
+            if self._mode is StreamMode.RAW:
+                self._keep(data, sizes)
+            else:
+                for frame in self._decoder.feed(data):
+                    self._take_frame(frame, sizes)
+        except CallError as error:
+            error.peer = error.peer or str(self._peer)
+            raise
+        finally:
+            self.timing.count(sizes)
+            self._arrived.set()
+
+    def _keep(self, chunk: bytes, sizes: list[int]) -> None:
+        self._chunks.append(chunk)
+        self._held_bytes += len(chunk)
+        sizes.append(len(chunk))
+        if self._held_bytes > _HIGH_WATER_BYTES:
+            self._room.clear()
+
+    def _take_frame(self, frame: Frame, sizes: list[int]) -> None:
+        if frame.kind is FrameKind.CHUNK:
+            self._digest.update(encode_frame(*frame))
+            self._keep(frame.payload, sizes)
+        elif frame.kind is FrameKind.ERROR:
+            raise self._read_error(frame.payload)
+        elif frame.kind is FrameKind.END:
+            self._check_end(frame.payload, self.timing.chunks + len(sizes))
+
+    def _read_error(self, payload: bytes) -> CallError:
+        try:
+            status = int(json.loads(payload)["status"])
+        except (ValueError, KeyError, TypeError):
+            status = 500
+        error = refusal(str(self._peer), status if 400 <= status < 600 else 500, payload)
+        error.retry_safe = False
+        return error
+
+    def _check_end(self, payload: bytes, chunks: int) -> None:
+        try:
+            document = json.loads(payload)
+            claimed = (document["chunks"], document["sha256"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadReply("its END can't be read", peer=str(self._peer)) from error
+        if claimed != (chunks, self._digest.hexdigest()):
+            raise BadReply("its END does not match the chunks that came", peer=str(self._peer))
+
+    def _end(self, error: Exception | None) -> None:
+        self._ended = True
+        self._error = error
+        self.timing.total_s = self.timing.now()
+        self.sent.set()
+        self._arrived.set()

@@ -1,0 +1,93 @@
+"""Foreign errors become `CallError`s here and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+
+from node.errors import CallError, PeerRefused, PeerTimeout, PeerUnreachable, StreamInterrupted
+
+from .deadlines import PhaseClock
+from .timing import StreamTiming
+
+__all__ = ["refusal", "translated"]
+
+_MAX_TEXT = 500
+
+
+@contextmanager
+def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[None]:
+    """Turn what aiohttp and the deadlines raise in the block into a `CallError`.
+
+    Raises:
+        PeerTimeout: A deadline passed.
+        PeerUnreachable: No connection, or it closed before the reply's status.
+        StreamInterrupted: The reply broke off after its status.
+    """
+    try:
+        yield
+    except CallError:
+        raise
+    except TimeoutError as error:
+        raise PeerTimeout(
+            f"the {clock.expired} deadline passed",
+            phase=clock.expired,
+            peer=peer,
+            retry_safe=timing.sent_s is None,
+        ) from error
+    except (aiohttp.ClientError, OSError) as error:
+        if timing.headers_s is not None:
+            raise StreamInterrupted(
+                "the reply broke off", chunks=timing.chunks, peer=peer
+            ) from error
+        raise PeerUnreachable(
+            f"not reachable ({_reason(error)})", peer=peer, retry_safe=timing.sent_s is None
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno).lower()
+    return type(error).__name__
+
+
+def refusal(peer: str, status: int, body: bytes, retry_after: str | None = None) -> PeerRefused:
+    """Return the error for an error status, or an ERROR frame, with what its body says.
+
+    Args:
+        peer: The peer as text.
+        status: HTTP status.
+        body: JSON document with `code` and `message`, if it is one; cut by the caller.
+        retry_after: The `Retry-After` header.
+    """
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        document = {}
+    message = document.get("message") or document.get("detail") or f"HTTP status {status}"
+    if "clock_offset_s" in document:
+        message = f"{message} Clock offset: {document['clock_offset_s']} s."
+    return PeerRefused(
+        str(message)[:_MAX_TEXT],
+        status=status,
+        code=str(document.get("code", ""))[:80],
+        peer=peer,
+        retry_safe=status in (429, 503),
+        retry_after=_seconds(document.get("retry_after_s", retry_after)),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 <= seconds < 1e9 else None
