@@ -291,7 +291,8 @@ class StreamingSynapse(Synapse, ABC):
     ready.
     """
 
-    BTStreamingResponse: ClassVar[type[StreamingReply]] = StreamingReply
+    class BTStreamingResponse(StreamingReply):
+        """The name that older code annotates its forwards with."""
 
     @abstractmethod
     def process_streaming_response(self, response: ReplyStream) -> AsyncIterator[Any]:
@@ -306,7 +307,7 @@ class StreamingSynapse(Synapse, ABC):
 
     def create_streaming_response(self, token_streamer: TokenStreamer) -> StreamingReply:
         """Return what a forward returns to stream through `token_streamer(send)`."""
-        return StreamingReply(token_streamer, self)
+        return self.BTStreamingResponse(token_streamer, self)
 
 
 class TextStream(StreamingSynapse):

@@ -11,7 +11,7 @@ import pytest
 
 from node import errors
 from node.keys import Keypair, normalise_address
-from node.wire import ReplayGuard, btauth
+from node.wire import Caller, ReplayGuard, btauth
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "btauth.json").read_text())
 POSITIVE = VECTORS["btauth1"]["positive"]
@@ -88,9 +88,7 @@ def test_our_headers_are_those_of_the_reference(case: dict[str, Any]) -> None:
     assert headers == expected
 
 
-def verify_times(case: dict[str, Any], guard: ReplayGuard) -> btauth.Caller:
-    renamed = {"require_receiver": "require_receiver"}
-    options = {renamed[name]: value for name, value in case["verify_kwargs"].items()}
+def verify_times(case: dict[str, Any], guard: ReplayGuard) -> Caller:
     for _ in range(case["times"]):
         caller = btauth.verify(
             case["headers"],
@@ -100,7 +98,7 @@ def verify_times(case: dict[str, Any], guard: ReplayGuard) -> btauth.Caller:
             receiver=case["self_hotkey"],
             now_ns=case["now_ns"],
             guard=guard,
-            **options,
+            **case["verify_kwargs"],
         )
     return caller
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from node import Deadlines
+from node.dendrite.deadlines import PhaseClock
+from node.errors import ConfigError
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["connect", "first_byte", "idle", "total"])
+def test_a_limit_that_is_none_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Deadlines(**{name: value})
+
+
+async def wait_out(clock: PhaseClock, *phases: str) -> None:
+    async with clock.waiting(phases[0]):
+        for phase in phases[1:]:
+            clock.enter(phase)
+        await asyncio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "phases", "expired"),
+    [
+        (Deadlines(connect=0.02, total=None), ["connect"], "connect"),
+        (Deadlines(connect=5, first_byte=0.02), ["connect", "first_byte"], "first_byte"),
+        (Deadlines(idle=0.02), ["idle"], "idle"),
+        (Deadlines(connect=5, first_byte=5, total=0.02), ["connect", "first_byte"], "total"),
+        (Deadlines(connect=None, total=0.02), ["connect"], "total"),
+        (Deadlines(connect=0.01, idle=0.02), ["connect", "idle"], "idle"),
+    ],
+)
+async def test_the_nearest_limit_ends_the_wait(
+    deadlines: Deadlines, phases: list[str], expired: str
+) -> None:
+    clock = PhaseClock(deadlines)
+    with pytest.raises(TimeoutError):
+        await wait_out(clock, *phases)
+    assert clock.expired == expired
+
+
+async def test_no_limits_no_end() -> None:
+    clock = PhaseClock(Deadlines(connect=None, total=None))
+    async with clock.waiting("connect"):
+        await asyncio.sleep(0.02)
+
+
+async def test_the_clock_stands_still_between_waits() -> None:
+    clock = PhaseClock(Deadlines(connect=None, total=0.2))
+    for _ in range(3):
+        async with clock.waiting("idle"):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.15)
+
+
+async def test_the_total_is_used_up_over_several_waits() -> None:
+    clock = PhaseClock(Deadlines(connect=None, total=0.1))
+    with pytest.raises(TimeoutError):
+        for _ in range(20):
+            async with clock.waiting("idle"):
+                await asyncio.sleep(0.02)
+    assert clock.expired == "total"
+
+
+async def test_the_first_byte_is_waited_for_once_in_all() -> None:
+    clock = PhaseClock(Deadlines(connect=None, first_byte=0.1, total=None))
+    with pytest.raises(TimeoutError):
+        for _ in range(20):
+            async with clock.waiting("first_byte"):
+                await asyncio.sleep(0.02)
+    assert clock.expired == "first_byte"
