@@ -22,7 +22,7 @@ class Everything(Synapse):
     aliased: int = Field(0, alias="theAlias")
 
 
-class Écho(Synapse):  # noqa: PLC2401  a name that needs percent-encoding
+class Écho(Synapse):
     pass
 
 

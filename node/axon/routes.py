@@ -33,7 +33,6 @@ _STREAM_TYPES = (
     Generator,
     Iterable,
     Iterator,
-    StreamingReply,
 )
 
 
@@ -184,7 +183,9 @@ def _check_return(name: str, hints: dict[str, Any], synapse_type: type[Synapse])
     for choice in _choices(declared):
         origin = typing.get_origin(choice) or choice
         if isinstance(origin, type) and (
-            issubclass(synapse_type, origin) or origin in _STREAM_TYPES
+            issubclass(synapse_type, origin)
+            or origin in _STREAM_TYPES
+            or issubclass(origin, StreamingReply)
         ):
             return
     raise RouteError(
