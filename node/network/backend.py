@@ -1,0 +1,53 @@
+"""What every network backend offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, Self, runtime_checkable
+
+from node.keys import Keypair, Wallet
+
+from .peer import Peer
+
+__all__ = ["Network"]
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A registry of neurons: who has which uid, where it answers, what it thinks of the others.
+
+    All methods are dual mode (`node.network.dual_mode`): without a running event loop they return
+    their result, inside one an awaitable of it. They raise `errors.NetworkError` where the registry
+    can't be read or written, or is closed. Constructing a network does no I/O.
+
+    Attributes:
+        name: The name that it was opened by.
+    """
+
+    name: str
+
+    def register(self, netuid: int, wallet: Wallet | Keypair) -> Any:
+        """Give the wallet's hotkey a uid (int), the one that it has where it has one."""
+
+    def serve(self, netuid: int, wallet: Wallet | Keypair, peer: Peer) -> Any:
+        """Publish where the hotkey's axon answers; raises `errors.NotRegistered`."""
+
+    def metagraph(self, netuid: int) -> Any:
+        """The subnet's `Metagraph`; an unknown subnet has no neurons."""
+
+    def set_weights(
+        self,
+        netuid: int,
+        wallet: Wallet | Keypair,
+        uids: Iterable[int],
+        weights: Iterable[float],
+    ) -> Any:
+        """Publish what the hotkey thinks of the others; raises `errors.NotRegistered`."""
+
+    def close(self) -> Any:
+        """Release what the network holds. May be called again."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
