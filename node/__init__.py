@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .keys import Keypair, Wallet
     from .network import Metagraph, Peer, open_network
     from .neuron.miner import Miner
+    from .streams import stream_reader, stream_types, stream_writer
     from .synapse import StreamingSynapse, Synapse, TerminalInfo, TextStream
     from .wire import Caller
 
@@ -42,6 +43,9 @@ __all__ = [
     "__version__",
     "errors",
     "open_network",
+    "stream_reader",
+    "stream_types",
+    "stream_writer",
     "wire",
 ]
 
@@ -61,6 +65,9 @@ _HOMES = {
     "TextStream": ".synapse",
     "Wallet": ".keys",
     "open_network": ".network",
+    "stream_reader": ".streams",
+    "stream_types": ".streams",
+    "stream_writer": ".streams",
 }
 
 __version__ = VERSION

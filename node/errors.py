@@ -14,6 +14,7 @@ The first level below `NodeError` says whose fault it is::
     ├── NetworkError                the registry: locked, not ours, not reachable
     │   └── NotRegistered
     ├── RouteError                  the programmer, when a forward is attached
+    ├── StreamMisuse                the programmer, when a typed stream is written or read
     ├── WireError                   what an axon may answer: `code`, `status`, `retry_after`
     │   ├── MalformedRequest   400
     │   ├── AuthError          401  MissingSignature, BadSignature, WrongReceiver,
@@ -33,6 +34,7 @@ The first level below `NodeError` says whose fault it is::
         ├── PeerRefused             `status`, `code`
         ├── StreamInterrupted       `chunks`
         ├── BadReply
+        │   └── BadStream           `CutStream`: it broke off
         └── BadReceipt
 
 A `WireError` has two texts. `public` goes to the caller and is constant for its code wherever a
@@ -49,12 +51,14 @@ __all__ = [
     "BadReceipt",
     "BadReply",
     "BadSignature",
+    "BadStream",
     "BodyMismatch",
     "BodyTimeout",
     "BodyTooLarge",
     "CallError",
     "ConfigError",
     "CorruptKeyfile",
+    "CutStream",
     "Forbidden",
     "ForwardFailed",
     "InvalidAddress",
@@ -75,6 +79,7 @@ __all__ = [
     "RouteError",
     "StaleRequest",
     "StreamInterrupted",
+    "StreamMisuse",
     "UnknownRoute",
     "WalletError",
     "WalletExists",
@@ -131,6 +136,10 @@ class NotRegistered(NetworkError):
 
 class RouteError(NodeError):
     """A forward function can't be attached; the text names it and says what to change."""
+
+
+class StreamMisuse(NodeError, ValueError):
+    """A typed stream is written or read against its types: wrong order, class or value."""
 
 
 class WireError(NodeError):
@@ -430,6 +439,14 @@ class BadReply(CallError):
     """The peer answered with something that is not a reply to this request (422)."""
 
     status = 422
+
+
+class BadStream(BadReply, ValueError):
+    """The bytes are not a typed stream of these types: order, kind, length or content."""
+
+
+class CutStream(BadStream, EOFError):
+    """A typed stream broke off inside a frame."""
 
 
 class BadReceipt(CallError):
