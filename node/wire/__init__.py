@@ -1,4 +1,4 @@
-"""Request signing and verifying, replay memory, and the identity they yield.
+"""Request signing and verifying, replay memory, the identity they yield, and receipts.
 
 Rule 1: nothing here does I/O, reads a clock, draws randomness or knows asyncio. Time is an
 argument; so every trust decision is a function that a test can drive with bytes.
@@ -10,6 +10,15 @@ from __future__ import annotations
 
 from . import btauth
 from .caller import Caller
+from .receipt import RECEIPT_HEADER, Receipt, ReplyDigest, sign_receipt
 from .replay import ReplayGuard
 
-__all__ = ["Caller", "ReplayGuard", "btauth"]
+__all__ = [
+    "RECEIPT_HEADER",
+    "Caller",
+    "Receipt",
+    "ReplayGuard",
+    "ReplyDigest",
+    "btauth",
+    "sign_receipt",
+]

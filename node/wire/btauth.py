@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from node.errors import (
     BadSignature,
@@ -34,6 +35,7 @@ __all__ = [
     "MAX_AGE_S",
     "PROTOCOL",
     "Claim",
+    "Signed",
     "check_fresh",
     "check_receiver",
     "parse_claim",
@@ -75,6 +77,13 @@ class Claim:
     nonce_ns: int
     signature: bytes
     receiver: str | None
+
+
+class Signed(NamedTuple):
+    """A signed request: its headers, and the digest by which a receipt names it."""
+
+    headers: dict[str, str]
+    request_digest: str
 
 
 def signed_payload(
@@ -142,7 +151,7 @@ def sign(
         digest=hashlib.sha256(body).digest(),
         receiver=receiver,
         nonce_ns=nonce_ns,
-    )
+    ).headers
 
 
 def sign_digest(
@@ -153,7 +162,7 @@ def sign_digest(
     digest: bytes,
     receiver: str | None,
     nonce_ns: int,
-) -> dict[str, str]:
+) -> Signed:
     """As `sign`, from the body's SHA-256, which a fan-out takes once for all its peers."""
     payload = signed_payload(
         scheme=keypair.scheme,
@@ -174,7 +183,7 @@ def sign_digest(
         headers["X-Bittensor-Crypto"] = keypair.scheme
     if receiver is not None:
         headers["X-Bittensor-Receiver"] = receiver
-    return headers
+    return Signed(headers, hashlib.sha256(payload).hexdigest())
 
 
 def verify(
@@ -365,4 +374,5 @@ def prove(
         scheme=claim.scheme,
         protocol=PROTOCOL,
         nonce_ns=claim.nonce_ns,
+        signed=payload,
     )

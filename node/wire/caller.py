@@ -7,6 +7,7 @@ code path can act for a sender that was only claimed.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ class Caller:
         scheme: `sr25519` or `ed25519`.
         protocol: The signing protocol, such as `btauth`.
         nonce_ns: The sender's clock when it signed, in Unix nanoseconds.
+        request_digest: SHA-256 in hex of what the sender signed, which names this request.
     """
 
     hotkey: str
@@ -32,13 +34,16 @@ class Caller:
     scheme: str
     protocol: str
     nonce_ns: int
+    request_digest: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("a Caller is only made by a verifier of node.wire, from a signed request")
 
 
-def make_caller(*, public_key: bytes, scheme: str, protocol: str, nonce_ns: int) -> Caller:
-    """Return the identity for a signature that has just been verified."""
+def make_caller(
+    *, public_key: bytes, scheme: str, protocol: str, nonce_ns: int, signed: bytes
+) -> Caller:
+    """Return the identity for a signature that has just been verified over `signed`."""
     caller = object.__new__(Caller)
     for name, value in (
         ("hotkey", ss58_encode(public_key)),
@@ -46,6 +51,7 @@ def make_caller(*, public_key: bytes, scheme: str, protocol: str, nonce_ns: int)
         ("scheme", scheme),
         ("protocol", protocol),
         ("nonce_ns", nonce_ns),
+        ("request_digest", hashlib.sha256(signed).hexdigest()),
     ):
         object.__setattr__(caller, name, value)
     return caller
