@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .neuron.miner import Miner
     from .streams import stream_reader, stream_types, stream_writer
     from .synapse import StreamingSynapse, Synapse, TerminalInfo, TextStream
+    from .typed_synapse import TypedStream
     from .wire import Caller
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Synapse",
     "TerminalInfo",
     "TextStream",
+    "TypedStream",
     "Wallet",
     "__version__",
     "errors",
@@ -63,6 +65,7 @@ _HOMES = {
     "Synapse": ".synapse",
     "TerminalInfo": ".synapse",
     "TextStream": ".synapse",
+    "TypedStream": ".typed_synapse",
     "Wallet": ".keys",
     "open_network": ".network",
     "stream_reader": ".streams",

@@ -19,13 +19,15 @@ from urllib.parse import quote
 
 import pydantic
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from .errors import BadReply, InvalidBody
+from .errors import BadReply, InvalidBody, StreamMisuse
 from .streams.pieces import TextPieces
 from .streams.response import ReplyStream
+from .wire.receipt import Receipt
 
 __all__ = [
+    "ChunkEncoder",
     "Send",
     "StreamingReply",
     "StreamingSynapse",
@@ -87,6 +89,7 @@ class Synapse(BaseModel):
         axon: The answering end.
         computed_body_hash: Used by older protocols only.
         required_hash_fields: Names of fields that older protocols hash.
+        local_fields: Names of fields that are not part of a body: those of this class.
     """
 
     model_config = ConfigDict(
@@ -95,6 +98,7 @@ class Synapse(BaseModel):
     )  # fmt: skip
 
     required_hash_fields: ClassVar[tuple[str, ...]] = ()
+    local_fields: ClassVar[frozenset[str]]
 
     name: str = ""
     timeout: float = 12.0
@@ -104,12 +108,14 @@ class Synapse(BaseModel):
     axon: TerminalInfo = Field(default_factory=TerminalInfo, repr=False)
     computed_body_hash: str = Field(default="", repr=False)
 
+    _receipt: Receipt | None = PrivateAttr(default=None)
+
     @pydantic.model_validator(mode="before")
     @classmethod
     def _drop_claims(cls, data: Any, info: pydantic.ValidationInfo) -> Any:
         """Ignore what a body from the wire says in the fields of the base class."""
         if info.context == _FROM_WIRE and isinstance(data, dict):
-            return {key: value for key, value in data.items() if key not in _BASE_FIELDS}
+            return {key: value for key, value in data.items() if key not in cls.local_fields}
         return data
 
     def model_post_init(self, context: Any, /) -> None:
@@ -146,6 +152,15 @@ class Synapse(BaseModel):
         """Whether the node could not verify the request (401)."""
         return self.dendrite.status_code == 401
 
+    @property
+    def receipt(self) -> Receipt | None:
+        """The peer's signed receipt for this reply, already checked; None without one."""
+        return self._receipt
+
+    def attach_receipt(self, receipt: Receipt | None) -> None:
+        """Keep the receipt of the reply that this synapse was filled from."""
+        self._receipt = receipt
+
     @classmethod
     def route_path(cls) -> str:
         """Return the request path, such as `/Prompting`."""
@@ -153,8 +168,8 @@ class Synapse(BaseModel):
 
     @classmethod
     def own_fields(cls) -> tuple[str, ...]:
-        """Return the names of the fields that travel: all but those of the base class."""
-        return tuple(name for name in cls.model_fields if name not in _BASE_FIELDS)
+        """Return the names of the fields that travel: all but the local ones."""
+        return tuple(name for name in cls.model_fields if name not in cls.local_fields)
 
     def encode_body(self) -> bytes:
         """Return the JSON body of the own fields, by alias where the model has aliases.
@@ -162,7 +177,7 @@ class Synapse(BaseModel):
         Raises:
             pydantic_core.PydanticSerializationError: A value can't be written as JSON.
         """
-        return self.model_dump_json(exclude=_BASE_EXCLUDE, by_alias=True).encode()
+        return self.model_dump_json(exclude=set(self.local_fields), by_alias=True).encode()
 
     @classmethod
     def parse_body(cls, body: bytes) -> Self:
@@ -228,7 +243,7 @@ class Synapse(BaseModel):
         except pydantic.ValidationError:
             # The reply may lack, or spoil, fields that it has no say in.
             parsed = self._parse_beside_question(body, question)
-        for field in parsed.model_fields_set - question - _BASE_FIELDS:
+        for field in parsed.model_fields_set - question - self.local_fields:
             self.__dict__[field] = getattr(parsed, field)
             self.__pydantic_fields_set__.add(field)
 
@@ -252,8 +267,7 @@ class Synapse(BaseModel):
         return cls.model_fields[field].serialization_alias or field
 
 
-_BASE_FIELDS = frozenset(Synapse.model_fields)
-_BASE_EXCLUDE = set(_BASE_FIELDS)
+Synapse.local_fields = frozenset(Synapse.model_fields)
 
 
 def model_faults(error: pydantic.ValidationError) -> tuple[tuple[str, str], ...]:
@@ -284,15 +298,47 @@ class StreamingReply:
         self.synapse = synapse
 
 
+class ChunkEncoder:
+    """Turns what a forward yields into the bytes of chunks, for one stream."""
+
+    def encode(self, chunk: Any) -> bytes:
+        """Return the bytes of a chunk: text as UTF-8, a model as JSON.
+
+        Raises:
+            StreamMisuse: It is none of text, bytes and a pydantic model.
+        """
+        if isinstance(chunk, str):
+            return chunk.encode()
+        if isinstance(chunk, bytes | bytearray | memoryview):
+            return bytes(chunk)
+        if isinstance(chunk, BaseModel):
+            return chunk.model_dump_json().encode()
+        raise StreamMisuse(
+            f"a forward yielded {type(chunk).__name__}; yield text, bytes or a pydantic model"
+        )
+
+    def finish(self) -> None:
+        """Check that the stream may end here.
+
+        Raises:
+            StreamMisuse: Something that was declared is missing.
+        """
+
+
 class StreamingSynapse(Synapse, ABC):
     """A synapse whose answer comes in chunks.
 
     The caller's side runs the two hooks, once each and in this order. `TextStream` has both
     ready.
+
+    Attributes:
+        typed_chunks: Whether chunks are frames of a typed stream.
     """
 
     class BTStreamingResponse(StreamingReply):
         """The name that older code annotates its forwards with."""
+
+    typed_chunks: ClassVar[bool] = False
 
     @abstractmethod
     def process_streaming_response(self, response: ReplyStream) -> AsyncIterator[Any]:
@@ -304,6 +350,10 @@ class StreamingSynapse(Synapse, ABC):
     @abstractmethod
     def extract_response_json(self, response: ReplyStream) -> dict[str, Any]:
         """Return the fields of the finished synapse; the content has been read by then."""
+
+    def chunk_encoder(self) -> ChunkEncoder:
+        """Return what turns the yields of one forward into chunks."""
+        return ChunkEncoder()
 
     def create_streaming_response(self, token_streamer: TokenStreamer) -> StreamingReply:
         """Return what a forward returns to stream through `token_streamer(send)`."""

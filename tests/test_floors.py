@@ -25,6 +25,7 @@ FLOORS = {
     "node.wire": 0,
     "node.streams": 1,
     "node.synapse": 1,
+    "node.typed_synapse": 1,
     "node.network": 2,
     "node.axon": 3,
     "node.dendrite": 3,
@@ -33,7 +34,7 @@ FLOORS = {
     "node.cli": 5,
     "node.__main__": 5,
 }
-SANS_IO = ("node.wire", "node.streams", "node.synapse", "node.errors")
+SANS_IO = ("node.wire", "node.streams", "node.synapse", "node.typed_synapse", "node.errors")
 IO_MODULES = {"aiohttp", "socket", "sqlite3", "os", "pathlib", "time", "random", "secrets", "io"}
 
 

@@ -1,13 +1,15 @@
 """Codecs and state of streams; no sockets, no aiohttp.
 
-`modes` names the ways in which chunks travel, `frames` is the native framing on the wire,
-`schema`, `writer` and `reader` are typed streams of pydantic models,
-`pieces` cuts bytes into text at character borders, `response` is what a synapse's hooks read.
+`modes` names the ways in which chunks travel, `frames` is the native framing on the wire, `sse`
+the same as server-sent events, `mode_codecs` picks one. `schema`, `writer` and `reader` are typed
+streams of pydantic models. `pieces` cuts bytes into text at character borders, `response` is what a
+synapse's hooks read.
 """
 
 from __future__ import annotations
 
 from .frames import Frame, FrameDecoder, FrameKind, encode_frame
+from .mode_codecs import FrameEncoder, StreamDecoder, decoder_for, encoder_for
 from .modes import StreamMode
 from .pieces import TextPieces
 from .reader import stream_reader
@@ -18,13 +20,17 @@ from .writer import stream_writer
 __all__ = [
     "Frame",
     "FrameDecoder",
+    "FrameEncoder",
     "FrameKind",
     "ReplyContent",
     "ReplyStream",
+    "StreamDecoder",
     "StreamMode",
     "StreamTypes",
     "TextPieces",
+    "decoder_for",
     "encode_frame",
+    "encoder_for",
     "stream_reader",
     "stream_types",
     "stream_writer",
