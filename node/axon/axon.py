@@ -18,16 +18,18 @@ from node.network import Metagraph, Network, Peer, open_network
 from node.streams import StreamMode
 from node.synapse import TerminalInfo
 from node.version import VERSION
-from node.wire import ReplayGuard, btauth
+from node.wire import Caller, ReplayGuard, btauth
 
 from .admission import Admission, Window
-from .exchange import Exchange, Limits, Rooms
+from .exchange import Exchange, Limits, ReaderGoneError, Rooms
+from .notary import Notary
 from .pace import Pace
 from .reply import error_reply, json_reply
 from .routes import Route, read_route
 from .server import AxonServer
 from .slots import Slots
 from .standing import Standing, StandingRules
+from .watch import StreamWatch
 
 __all__ = ["Axon"]
 
@@ -69,6 +71,9 @@ class Axon:
         requests_per_s: Requests a second that one caller may send, or None.
         requests_at_once: Requests of one caller that may run or wait at once, or None.
         grace_s: Seconds that running replies get when the axon stops.
+        heartbeat_s: Seconds after which an idle stream carries a heartbeat, 10 by default.
+        stall_s: Seconds after which a reader that takes nothing more is cut off.
+        receipts: Whether replies to verified callers are signed.
         guard: Replay memory to use, for axons that share one; None makes one.
         clock_ns: Gives Unix nanoseconds; for tests.
 
@@ -101,11 +106,20 @@ class Axon:
         requests_per_s: float | None = None,
         requests_at_once: int | None = None,
         grace_s: float = 10.0,
+        heartbeat_s: float = 10.0,
+        stall_s: float = 60.0,
+        receipts: bool = True,
         guard: ReplayGuard | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         _check_ranges(
-            {"max_workers": max_workers, "max_body_bytes": max_body_bytes, "max_age_s": max_age_s},
+            {
+                "max_workers": max_workers,
+                "max_body_bytes": max_body_bytes,
+                "max_age_s": max_age_s,
+                "heartbeat_s": heartbeat_s,
+                "stall_s": stall_s,
+            },
             port=port,
             max_queue=max_queue,
         )
@@ -137,6 +151,9 @@ class Axon:
         self._pace = Pace(per_second=requests_per_s, at_once=requests_at_once)
         self._slots = Slots(max_workers, max_queue)
         self._limits = Limits(max_body_bytes, body_timeout_s)
+        self._watch = StreamWatch(heartbeat_s=heartbeat_s, stall_s=stall_s)
+        self._receipts = receipts
+        self._clock_ns = clock_ns
         self._rooms: Rooms | None = None
 
     def __repr__(self) -> str:
@@ -232,8 +249,9 @@ class Axon:
         self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
         self._rooms = Rooms(
             self._routes, self._admission, self._standing, self._pace, self._slots,
-            self._pool, self._limits, self._terminal_info,
+            self._pool, self._limits, self._watch, self._terminal_info, self._notary,
         )  # fmt: skip
+        self._watch.start()
         server = AxonServer(self._handle)
         try:
             self.port = await server.start(self.ip, self.port)
@@ -258,6 +276,7 @@ class Axon:
 
     async def _release(self) -> None:
         await self._standing.stop()
+        await self._watch.stop()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._own_network is not None:
@@ -279,6 +298,9 @@ class Axon:
         info = self.info()
         return TerminalInfo.model_construct(ip=info.ip, port=info.port, hotkey=self.hotkey)
 
+    def _notary(self, caller: Caller) -> Notary | None:
+        return Notary(self._signer, caller, self._clock_ns) if self._receipts else None
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request; only cancellation and a lost connection leave it as exceptions."""
         if request.path in ("/", "/health"):
@@ -295,8 +317,8 @@ class Axon:
         except WireError as error:
             reply = error_reply(error)
             status, code = error.status, error.code
-        except ConnectionError:
-            raise  # the client left; aiohttp closes what is left of the connection
+        except ReaderGoneError:
+            raise  # a ConnectionError; aiohttp closes what is left of the connection
         except Exception as error:  # noqa: BLE001  border: a fault of ours is not the client's
             failure = exchange.blame(error)
             reply = error_reply(failure)

@@ -6,6 +6,7 @@ before a cheaper check, and nothing about the caller is believed before `prove` 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -16,23 +17,24 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, UnknownRoute, WireError
-from node.streams import StreamMode
-from node.synapse import Synapse, TerminalInfo
+from node.synapse import ChunkEncoder, StreamingSynapse, Synapse, TerminalInfo
 from node.wire import Caller
 
 from .admission import Admission
 from .body import read_body
 from .forward import ForwardRun, StreamAnswer
 from .hooks import run_hooks
+from .notary import Notary
 from .pace import Pace
 from .reply import synapse_reply
 from .routes import Route
 from .slots import Slots
 from .standing import Standing
-from .streaming import ReplyWriter, open_writer
+from .streaming import ReplyWriter
 from .target import Target, parse_target, route_name
+from .watch import StreamWatch
 
-__all__ = ["Exchange", "Limits", "Rooms"]
+__all__ = ["Exchange", "Limits", "ReaderGoneError", "Rooms"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,13 @@ class Rooms:
     slots: Slots
     pool: ThreadPoolExecutor
     limits: Limits
+    watch: StreamWatch
     axon_info: Callable[[], TerminalInfo]
+    notary: Callable[[Caller], Notary | None]
+
+
+class ReaderGoneError(ConnectionError):
+    """The client left while its reply was being written."""
 
 
 class Exchange:
@@ -92,6 +100,7 @@ class Exchange:
 
         Raises:
             WireError: The request is refused, or the forward failed before anything was sent.
+            ReaderGoneError: The client left.
         """
         request, rooms = self._request, self._rooms
         route = self._find_route()
@@ -105,6 +114,7 @@ class Exchange:
         self.caller = caller = rooms.admission.prove(
             claim, method=request.method, target=request.raw_path, body=body
         )
+        notary = rooms.notary(caller)
         rooms.standing.check_allowed(caller)
         with ExitStack() as held:
             held.enter_context(rooms.pace.admit(caller.public_key))
@@ -114,7 +124,10 @@ class Exchange:
             await rooms.slots.acquire(priority)
             run = ForwardRun(route, rooms.pool)
             held.callback(self._free_slot, run)
-            return await self._run(run, synapse, caller, target.mode)
+            result = await self._run(run, synapse, caller)
+            if isinstance(result, Synapse):
+                return self._reply(result, notary if target.receipt else None)
+            return await self._stream(result, self._open_writer(synapse, target, notary))
 
     def _find_route(self) -> Route:
         route = self._rooms.routes.get(self.route_name)
@@ -151,27 +164,40 @@ class Exchange:
         self._rooms.slots.release()
 
     async def _run(
-        self, run: ForwardRun, synapse: Synapse, caller: Caller, mode: StreamMode
-    ) -> web.StreamResponse:
+        self, run: ForwardRun, synapse: Synapse, caller: Caller
+    ) -> Synapse | StreamAnswer:
         try:
-            result = await run.start(synapse, caller)
-            if isinstance(result, Synapse):
-                body = result.encode_body()
-                self.bytes = len(body)
-                return synapse_reply(body)
+            return await run.start(synapse, caller)
         except WireError:
             raise
         except Exception as error:
             raise self.blame(error) from error
-        return await self._stream(result, open_writer(mode, self._request))
+
+    def _reply(self, synapse: Synapse, notary: Notary | None) -> web.Response:
+        try:
+            body = synapse.encode_body()
+        except Exception as error:  # whatever a forward put into its fields
+            raise self.blame(error) from error
+        self.bytes = len(body)
+        if notary is None:
+            return synapse_reply(body, None)
+        return synapse_reply(body, notary.sign(hashlib.sha256(body).hexdigest()))
+
+    def _open_writer(self, synapse: Synapse, target: Target, notary: Notary | None) -> ReplyWriter:
+        if isinstance(synapse, StreamingSynapse):
+            encoder, typed = synapse.chunk_encoder(), synapse.typed_chunks
+        else:
+            encoder, typed = ChunkEncoder(), False
+        return ReplyWriter(self._request, target.mode, encoder, notary, typed=typed)
 
     async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> web.StreamResponse:
         try:
-            await push(writer.write)
-            await writer.finish()
-        except ConnectionError:
-            raise
+            with self._rooms.watch.over(writer):
+                await push(writer.write)
+                await writer.finish()
         except Exception as error:
+            if writer.reader_gone:
+                raise ReaderGoneError from error
             failure = error if isinstance(error, WireError) else self.blame(error)
             if not writer.started:
                 raise failure from error

@@ -1,8 +1,8 @@
 """Running a forward in any of its forms.
 
-The result is a finished synapse, or a `StreamAnswer`: a function that pushes chunks into a given
-`write` and returns when there are no more. Pushing suits all the forms: generators are walked,
-a token streamer gets a `send` that writes.
+The result is a finished synapse, or a `StreamAnswer`: a function that pushes what the forward
+yields into a given `write`, which makes chunks of it, and returns when there is no more. Pushing
+suits all the forms: generators are walked, a token streamer gets a `send` that writes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
-from pydantic import BaseModel
-
-from node.errors import ForwardFailed
 from node.synapse import StreamingReply, Synapse
 from node.wire import Caller
 
@@ -27,7 +24,7 @@ from .routes import ForwardForm, Route
 
 __all__ = ["ForwardRun", "StreamAnswer", "Write"]
 
-Write = Callable[[bytes], Awaitable[None]]
+Write = Callable[[Any], Awaitable[None]]
 StreamAnswer = Callable[[Write], Awaitable[None]]
 
 
@@ -55,7 +52,7 @@ class ForwardRun:
             The answered synapse, or what streams the answer.
 
         Raises:
-            ForwardFailed: It returned neither a synapse of its type nor a stream.
+            TypeError: It returned neither a synapse of its type nor a stream.
             Exception: Whatever the forward raises.
         """
         arguments = (synapse, caller) if self._route.forward.wants_caller else (synapse,)
@@ -74,14 +71,15 @@ class ForwardRun:
             return functools.partial(_push_async, result)
         if isinstance(result, Iterator):
             return functools.partial(self._push_sync, result)
-        raise ForwardFailed(
+        raise TypeError(
             f"{self._route.forward.name} returned {type(result).__name__}; it must return "
             f"{self._route.name}, a streaming response or an iterator of chunks"
         )
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, contextvars.copy_context().run, call)
+        context = contextvars.copy_context()
+        future = loop.run_in_executor(self._pool, context.run, _without_stop_iteration, call)
         self.lingering = future
         # Shielded: cancelling the wait must not make a running thread look finished.
         return await asyncio.shield(future)
@@ -94,20 +92,28 @@ class ForwardRun:
         self.lingering = loop.run_in_executor(self._pool, context.run, handoff.walk, chunks)
         try:
             async for chunk in handoff:
-                await write(_encode_chunk(chunk))
+                await write(chunk)
         finally:
             handoff.stop()
         await self.lingering
 
 
+def _without_stop_iteration(call: Callable[[], Any]) -> Any:
+    """Call, and raise RuntimeError for StopIteration, which a future can't hold."""
+    try:
+        return call()
+    except StopIteration as error:
+        raise RuntimeError("the forward raised StopIteration") from error
+
+
 async def _push_async(chunks: AsyncIterator[Any], write: Write) -> None:
     if not inspect.isasyncgen(chunks):
         async for chunk in chunks:
-            await write(_encode_chunk(chunk))
+            await write(chunk)
         return
     async with aclosing(chunks):
         async for chunk in chunks:
-            await write(_encode_chunk(chunk))
+            await write(chunk)
 
 
 async def _push_streamer(response: StreamingReply, write: Write) -> None:
@@ -120,23 +126,6 @@ async def _push_streamer(response: StreamingReply, write: Write) -> None:
         if ended:
             raise RuntimeError("the token streamer sent more after more_body=False")
         ended = not message.get("more_body", False)
-        await write(_encode_chunk(message.get("body", b"")))
+        await write(message.get("body", b""))
 
     await response.token_streamer(send)
-
-
-def _encode_chunk(chunk: Any) -> bytes:
-    """Return the bytes of what a forward yielded: text as UTF-8, a model as JSON.
-
-    Raises:
-        ForwardFailed: It is none of text, bytes and a pydantic model.
-    """
-    if isinstance(chunk, str):
-        return chunk.encode()
-    if isinstance(chunk, bytes | bytearray | memoryview):
-        return bytes(chunk)
-    if isinstance(chunk, BaseModel):
-        return chunk.model_dump_json().encode()
-    raise ForwardFailed(
-        f"a forward yielded {type(chunk).__name__}; yield text, bytes or a pydantic model"
-    )

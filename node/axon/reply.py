@@ -9,15 +9,19 @@ from typing import Any
 from aiohttp import web
 
 from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, StaleRequest, WireError
+from node.wire import RECEIPT_HEADER, Receipt
 
 __all__ = ["SERVER_NAME", "error_document", "error_reply", "json_reply", "synapse_reply"]
 
 SERVER_NAME = "ganglion"
 
 
-def synapse_reply(body: bytes) -> web.Response:
-    """Return the 200 reply that carries an answered synapse's body."""
-    return _reply(200, body)
+def synapse_reply(body: bytes, receipt: Receipt | None) -> web.Response:
+    """Return the 200 reply that carries an answered synapse's body, and its receipt."""
+    reply = _reply(200, body)
+    if receipt is not None:
+        reply.headers[RECEIPT_HEADER] = receipt.to_header()
+    return reply
 
 
 def json_reply(document: dict[str, Any], *, status: int = 200) -> web.Response:

@@ -101,10 +101,9 @@ def read_route(
     Raises:
         RouteError: An annotation is absent or wrong; the text names the function.
     """
-    name = _name_of(forward)
-    hints, parameters = _signature_of(forward, local_names)
-    if not parameters:
-        raise RouteError(f"{name} takes no synapse; give it one parameter of a Synapse class")
+    hook = read_hook(forward, local_names=local_names)
+    name = hook.name
+    hints, parameters, _ = _signature_of(forward, local_names)
     synapse_type = hints.get(parameters[0])
     if not (isinstance(synapse_type, type) and issubclass(synapse_type, Synapse)):
         raise RouteError(
@@ -112,7 +111,6 @@ def read_route(
             f"(found {_spell(synapse_type)}); its class name becomes the route"
         )
     _check_return(name, hints, synapse_type)
-    hook = read_hook(forward, local_names=local_names)
     return Route(
         synapse_type=synapse_type,
         forward=hook,
@@ -132,9 +130,9 @@ def read_hook(function: Callable[..., Any], *, local_names: dict[str, Any]) -> H
     if not callable(function):
         raise RouteError(f"{function!r} is not callable; pass a function")
     name = _name_of(function)
-    hints, parameters = _signature_of(function, local_names)
-    wants_caller = len(parameters) > 1 and hints.get(parameters[1]) is Caller
-    if not parameters or len(parameters) > 1 + wants_caller:
+    hints, parameters, needed = _signature_of(function, local_names)
+    wants_caller = len(parameters) > 1 and Caller in _choices(hints.get(parameters[1]))
+    if not parameters or needed > 1 + wants_caller:
         raise RouteError(
             f"{name}: it may take the synapse and, after it, one parameter annotated Caller; "
             f"it takes {', '.join(parameters) or 'nothing'}"
@@ -144,22 +142,24 @@ def read_hook(function: Callable[..., Any], *, local_names: dict[str, Any]) -> H
 
 def _signature_of(
     function: Callable[..., Any], local_names: dict[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return resolved annotations, and the names of parameters that a call must or may fill."""
+) -> tuple[dict[str, Any], list[str], int]:
+    """Return resolved annotations, the positional parameters, and how many have no default."""
     plain = function
     while isinstance(plain, functools.partial):
         plain = plain.func
     if not inspect.isroutine(plain):
         plain = type(plain).__call__
-    parameters = [
-        parameter.name
+    positional = [
+        parameter
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
+    parameters = [parameter.name for parameter in positional]
+    needed = sum(parameter.default is parameter.empty for parameter in positional)
     raw: dict[str, Any] = getattr(plain, "__annotations__", {})
     wanted = {*parameters[:2], "return"}
-    return {key: _resolve(plain, raw[key], local_names) for key in wanted & set(raw)}, parameters
+    hints = {key: _resolve(plain, raw[key], local_names) for key in wanted & set(raw)}
+    return hints, parameters, needed
 
 
 def _resolve(function: Callable[..., Any], annotation: Any, local_names: dict[str, Any]) -> Any:
@@ -171,7 +171,9 @@ def _resolve(function: Callable[..., Any], annotation: Any, local_names: dict[st
     names.update(inspect.getclosurevars(inspect.unwrap(function)).nonlocals)
     try:
         # The text comes from the programmer's own source, as typing.get_type_hints evaluates it.
-        return eval(annotation, names)  # noqa: S307
+        found = eval(annotation, names)  # noqa: S307
+        # An annotation in quotes, in a module whose annotations are all text, is text twice.
+        return eval(found, names) if isinstance(found, str) else found  # noqa: S307
     except Exception:  # noqa: BLE001  border: whatever an annotation's text may raise
         return annotation
 

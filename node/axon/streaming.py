@@ -1,121 +1,165 @@
 """Writing a streamed reply in the mode that the request chose (docs/protocol.md §6).
 
 The status line leaves with the first chunk, so a forward that fails before it is still answered
-with an error status. After it, a failure is told in the stream: as an ERROR frame in `frames`,
-and in `raw`, which has no frames, by cutting the connection without the last HTTP chunk.
+with an error status. After it, a failure is told in the stream; and in `raw`, which has no way to
+tell, by cutting the connection without the last HTTP chunk.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import json
-from abc import ABC, abstractmethod
+from typing import Any
 
 from aiohttp import web
 
 from node.errors import WireError
-from node.streams import FrameKind, StreamMode, encode_frame
+from node.streams import FrameKind, StreamMode, encoder_for
+from node.synapse import ChunkEncoder
+from node.wire import ReplyDigest
 
+from .notary import Notary
 from .reply import SERVER_NAME, error_document
 
-__all__ = ["ReplyWriter", "open_writer"]
+__all__ = ["ReplyWriter"]
 
 
-class ReplyWriter(ABC):
+class ReplyWriter:
     """Writes one streamed reply.
 
     Args:
         request: The request that it answers.
         mode: How its chunks travel.
+        encoder: Turns what the forward yields into chunks.
+        notary: Signs the END, or None.
+        typed: Whether chunks are frames of a typed stream.
+
+    Attributes:
+        response: The HTTP response.
+        bytes: Bytes of the chunks so far.
+        reader_gone: Whether a write failed because the reader has left.
+        last_write: Loop time of the last write.
+        blocked_since: Loop time since which a write waits for the reader, or None.
     """
 
-    def __init__(self, request: web.BaseRequest, mode: StreamMode) -> None:
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        mode: StreamMode,
+        encoder: ChunkEncoder,
+        notary: Notary | None,
+        *,
+        typed: bool = False,
+    ) -> None:
         self._request = request
+        self._mode = mode
+        self._encoder = encoder
+        self._notary = notary
+        self._encode = encoder_for(mode, typed=typed)
+        self._digest = ReplyDigest()
+        self._loop = asyncio.get_running_loop()
+        self._preparing = asyncio.Lock()
+        self._ended = False
+        self.bytes = 0
+        self.reader_gone = False
+        self.last_write = self._loop.time()
+        self.blocked_since: float | None = None
         self.response = web.StreamResponse(
             headers={
                 "Content-Type": mode.content_type,
                 "Cache-Control": "no-store",
                 "Server": SERVER_NAME,
+                "X-Accel-Buffering": "no",  # a proxy that gathers chunks would undo streaming
             }
         )
         self.response.enable_chunked_encoding()
-        self.chunks = 0
-        self.bytes = 0
 
     @property
     def started(self) -> bool:
         """Whether the status line has left."""
         return self.response.prepared
 
-    async def write(self, chunk: bytes) -> None:
-        """Send one chunk; waits while the reader is slow. An empty chunk is not sent.
+    @property
+    def chunks(self) -> int:
+        """Chunks sent so far."""
+        return self._digest.chunks
+
+    async def write(self, item: Any) -> None:
+        """Send what a forward yielded; waits while the reader is slow. Nothing empty is sent.
+
+        Raises:
+            StreamMisuse: It can't be a chunk of this stream.
+            ConnectionError: The reader has gone.
+        """
+        chunk = self._encoder.encode(item)
+        if not chunk:
+            return
+        if not self.response.prepared:
+            await self._prepare()
+        self._digest.add(chunk)
+        self.bytes += len(chunk)
+        data = self._encode(FrameKind.CHUNK, chunk, self._digest.chunks)
+        self.last_write = self.blocked_since = self._loop.time()
+        try:
+            await self.response.write(data)
+        except ConnectionError:
+            self.reader_gone = True
+            raise
+        finally:
+            self.blocked_since = None
+
+    async def beat(self) -> None:
+        """Send a heartbeat, where the mode has one and the reader keeps up.
 
         Raises:
             ConnectionError: The reader has gone.
         """
-        if not chunk:
+        transport = self._request.transport
+        if self._ended or transport is None or transport.get_write_buffer_size():
             return
-        if not self.response.prepared:
-            await self.response.prepare(self._request)
-        self.chunks += 1
-        self.bytes += len(chunk)
-        await self.response.write(self._encode(chunk))
+        data = self._encode(FrameKind.HEARTBEAT, b"", self.chunks)
+        if data:
+            await self._prepare()
+            self.last_write = self._loop.time()
+            await self.response.write(data)
 
     async def finish(self) -> None:
-        """End the stream as complete."""
-        if not self.response.prepared:
-            await self.response.prepare(self._request)
-        await self.response.write_eof(self._ending())
+        """End the stream as complete, with its receipt.
 
-    @abstractmethod
+        Raises:
+            StreamMisuse: Something that was declared was not sent.
+            ConnectionError: The reader has gone.
+        """
+        self._encoder.finish()
+        await self._prepare()
+        digest = self._digest.hexdigest()
+        document: dict[str, Any] = {"chunks": self.chunks, "sha256": digest}
+        if self._notary is not None:
+            document["receipt"] = self._notary.sign(digest, chunks=self.chunks).to_document()
+        await self._end(FrameKind.END, document)
+
     async def fail(self, error: WireError) -> None:
         """End a started stream as failed."""
+        if self._mode is StreamMode.RAW:
+            self.abort()
+        else:
+            await self._end(FrameKind.ERROR, {"status": error.status, **error_document(error)})
 
-    @abstractmethod
-    def _encode(self, chunk: bytes) -> bytes:
-        """Return a chunk as it travels."""
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
-    @abstractmethod
-    def _ending(self) -> bytes:
-        """Return what says that the stream is complete."""
+    async def _end(self, kind: FrameKind, document: dict[str, Any]) -> None:
+        self._ended = True
+        data = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
+        try:
+            await self.response.write_eof(data)
+        except ConnectionError:
+            self.reader_gone = True
+            raise
 
-
-class _FramesWriter(ReplyWriter):
-    def __init__(self, request: web.BaseRequest) -> None:
-        super().__init__(request, StreamMode.FRAMES)
-        self._digest = hashlib.sha256()
-
-    def _encode(self, chunk: bytes) -> bytes:
-        frame = encode_frame(FrameKind.CHUNK, chunk)
-        self._digest.update(frame)
-        return frame
-
-    def _ending(self) -> bytes:
-        document = {"chunks": self.chunks, "sha256": self._digest.hexdigest()}
-        return encode_frame(FrameKind.END, json.dumps(document).encode())
-
-    async def fail(self, error: WireError) -> None:
-        document = {"status": error.status, **error_document(error)}
-        frame = encode_frame(FrameKind.ERROR, json.dumps(document).encode())
-        await self.response.write_eof(frame)
-
-
-class _RawWriter(ReplyWriter):
-    def __init__(self, request: web.BaseRequest) -> None:
-        super().__init__(request, StreamMode.RAW)
-
-    def _encode(self, chunk: bytes) -> bytes:
-        return chunk
-
-    def _ending(self) -> bytes:
-        return b""
-
-    async def fail(self, error: WireError) -> None:
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
-
-def open_writer(mode: StreamMode, request: web.BaseRequest) -> ReplyWriter:
-    """Return the writer for a mode."""
-    return _FramesWriter(request) if mode is StreamMode.FRAMES else _RawWriter(request)
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if not self.response.prepared:
+                await self.response.prepare(self._request)

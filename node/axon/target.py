@@ -21,10 +21,12 @@ class Target:
     Attributes:
         timeout_s: Seconds that the caller waits in all, or None when it doesn't say.
         mode: How it wants a streamed reply; `raw` when it doesn't say.
+        receipt: Whether it wants a receipt for a unary reply; true when it doesn't say.
     """
 
     timeout_s: float | None
     mode: StreamMode
+    receipt: bool
 
 
 def route_name(target: str) -> str:
@@ -40,7 +42,11 @@ def parse_target(target: str) -> Target:
             a mode that this node has.
     """
     query = dict(parse_qsl(target.partition("?")[2]))
-    return Target(_parse_timeout(query.get("timeout")), _parse_mode(query.get("stream", "raw")))
+    return Target(
+        timeout_s=_parse_timeout(query.get("timeout")),
+        mode=_parse_mode(query.get("stream", "raw")),
+        receipt=query.get("receipt") != "0",
+    )
 
 
 def _parse_timeout(text: str | None) -> float | None:

@@ -28,7 +28,7 @@ def test_a_deadline_that_is_none_is_refused(timeout: str) -> None:
 
 
 def test_an_unknown_mode_is_refused_with_the_modes_there_are() -> None:
-    with pytest.raises(MalformedRequest, match="frames, raw"):
+    with pytest.raises(MalformedRequest, match="frames, sse, raw"):
         parse_target("/Prompting?stream=carrier-pigeon")
 
 
