@@ -83,6 +83,13 @@ class PhaseClock:
             self._spend()
             self._start(phase)
 
+    def pause(self) -> None:
+        """Stand still inside the block that is waiting, until `enter`."""
+        if self._scope is not None:
+            self._spend()
+            self._phase = "pause"
+            self._scope.reschedule(None)
+
     def _start(self, phase: str) -> None:
         self._phase = phase
         limits = {phase: self._left.get(phase, self._idle), "total": self._left["total"]}
@@ -96,6 +103,8 @@ class PhaseClock:
         """Take the time since the phase began off the limits that last over several waits."""
         now = asyncio.get_running_loop().time()
         spent, self._phase_began = now - self._phase_began, now
+        if self._phase == "pause":
+            return
         for name in {self._phase, "total"} & self._left.keys():
             left = self._left[name]
             if left is not None:

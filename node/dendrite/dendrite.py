@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,15 +16,20 @@ from node.streams import StreamMode
 from node.synapse import StreamingSynapse, Synapse
 
 from .deadlines import Deadlines
+from .fan import first_good, merge, together
+from .gate import Gate
 from .opening import OpeningStream, all_sent
 from .pump import Pump, ReplyLimits
 from .request import Question, Signer
 from .session import Session
 from .settle import settle, stamp
+from .startline import StartLine
 from .stream import After, Stream
 from .unary import call_unary
 
 __all__ = ["Dendrite"]
+
+_BARRIER_S = 2.0
 
 
 class Dendrite:
@@ -36,16 +41,22 @@ class Dendrite:
     Args:
         wallet: The caller's wallet or bare keypair; its hotkey signs.
         connect: Seconds until a connection must stand, 4 by default; None for no limit.
-        first_byte: Seconds from then until the first byte of a reply; None, the default, leaves
+        first_byte: Seconds from then until the first chunk of a reply; None, the default, leaves
             that to the call's timeout.
-        idle: Seconds between two reads of a stream; None likewise.
+        idle: Seconds between two reads of a stream, heartbeats included; None likewise.
+        mode: How streams travel: `frames`, `sse` or `raw`. Only the first two tell a complete
+            stream from one that was cut, and carry receipts.
+        at_once: Requests that may be out in all, or None. Those beyond wait; their clock starts
+            when they go.
+        per_peer: Requests that may be out to one peer, or None.
+        receipts: Whether unary replies should be signed; streams are whenever the peer signs.
         bound: Whether requests name their receiver, as nearly all nodes demand.
         max_reply_bytes: Longest unary reply, 64 MiB by default.
         max_chunk_bytes: Longest chunk of a stream, 16 MiB by default.
         clock_ns: Gives Unix nanoseconds; for tests.
 
     Raises:
-        ConfigError: A deadline is not above 0.
+        ConfigError: A deadline or limit is not above 0, or the mode is unknown.
         WalletError: The wallet's hotkey can't be loaded.
     """
 
@@ -56,12 +67,23 @@ class Dendrite:
         connect: float | None = 4.0,
         first_byte: float | None = None,
         idle: float | None = None,
+        mode: StreamMode | str = StreamMode.FRAMES,
+        at_once: int | None = None,
+        per_peer: int | None = None,
+        receipts: bool = True,
         bound: bool = True,
         max_reply_bytes: int = 64 * 2**20,
         max_chunk_bytes: int = 16 * 2**20,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._deadlines = Deadlines(connect=connect, first_byte=first_byte, idle=idle)
+        self._mode = _check_mode(mode)
+        for name, limit in (("at_once", at_once), ("per_peer", per_peer)):
+            if limit is not None and limit < 1:
+                raise ConfigError(f"a dendrite's {name} must be 1 or more, not {limit}")
+        self._at_once, self._per_peer = at_once, per_peer
+        self._gate = Gate(at_once=at_once, per_peer=per_peer)
+        self._receipts = receipts
         self._signer = Signer(signer_of(wallet), bound=bound, clock_ns=clock_ns)
         self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
         self._session = Session()
@@ -103,6 +125,8 @@ class Dendrite:
         deserialize: bool = True,
         run_async: bool = True,
         streaming: bool | None = None,
+        *,
+        barrier: bool = False,
     ) -> Any:
         """Ask one peer or many.
 
@@ -120,6 +144,9 @@ class Dendrite:
             run_async: Whether peers are asked at once; otherwise one after another.
             streaming: Whether to return streams; by default when the synapse is a
                 `StreamingSynapse`. False waits for the finished synapses.
+            barrier: Whether streams are signed and connected first and then let go together;
+                `stream.timing.sent_at` tells when each went. Peers that take over two seconds to
+                connect are not waited for.
 
         Returns:
             For one peer one reply, a synapse or a `Stream`; for a list a list in its order.
@@ -131,10 +158,26 @@ class Dendrite:
         targets = [_as_peer(peer) for peer in (peers if many else [peers])]
         if streaming is None:
             streaming = isinstance(synapse, StreamingSynapse)
-        if streaming:
-            replies = await self._open_all(targets, synapse, timeout, deserialize, run_async)
-        else:
+        replies: list[Any]
+        if not streaming:
             replies = await self._ask_all(targets, synapse, timeout, deserialize, run_async)
+        elif isinstance(synapse, StreamingSynapse):
+            replies = []
+            try:
+                for group in [targets] if run_async else [[target] for target in targets]:
+                    opened = self._open_all(group, synapse, timeout, deserialize, barrier=barrier)
+                    replies += opened
+                    await all_sent(opened)
+            except BaseException:
+                for stream in replies:
+                    stream.abandon()
+                raise
+        else:
+            finished = await self._ask_all(targets, synapse, timeout, False, run_async)
+            replies = [
+                Stream.from_synapse(reply, peer=peer, deserialize=deserialize)
+                for peer, reply in zip(targets, finished, strict=True)
+            ]
         return replies if many else replies[0]
 
     async def call(
@@ -166,7 +209,7 @@ class Dendrite:
             )
             async with stream:
                 return await stream.final()
-        question = Question.of(synapse, self._deadlines.within(timeout), mode=None)
+        question = self._ask_once(synapse, timeout)
         return await self._ask(target, synapse, question, deserialize, raise_errors)
 
     def stream(
@@ -203,6 +246,76 @@ class Dendrite:
         )
         return OpeningStream(stream)
 
+    @asynccontextmanager
+    async def fan_out(
+        self,
+        peers: Sequence[Any],
+        synapse: StreamingSynapse,
+        timeout: float | None = 12.0,
+        deserialize: bool = True,
+        *,
+        raise_errors: bool = False,
+        barrier: bool = False,
+    ) -> AsyncIterator[list[Stream]]:
+        """Ask many peers and enter their streams; leaving the block closes every one.
+
+        A stream that is used after the block tells that it was closed, and does not hang.
+
+        Args:
+            peers: As for calling the dendrite.
+            synapse: What to ask.
+            timeout: Seconds for each exchange in all; None for no limit.
+            deserialize: As for calling the dendrite.
+            raise_errors: Whether a failure raises from its stream.
+            barrier: As for calling the dendrite.
+
+        Raises:
+            ConfigError: As for calling the dendrite.
+        """
+        targets = [_as_peer(peer) for peer in peers]
+        streams = self._open_all(
+            targets, synapse, timeout, deserialize, barrier=barrier, raise_errors=raise_errors
+        )
+        try:
+            await all_sent(streams)
+            yield streams
+        finally:
+            await asyncio.gather(*(stream.aclose() for stream in streams))
+
+    def merge(self, streams: Sequence[Stream]) -> AsyncIterator[tuple[Peer | None, Any]]:
+        """Yield pairs of peer and chunk as they come from many streams.
+
+        A stream whose call failed just ends, and its `final` tells why. Leaving the loop closes
+        the streams.
+
+        Raises:
+            Exception: What a stream raises, in `raise_errors` or from a hook of its synapse.
+        """
+        return merge(streams)
+
+    async def first(
+        self,
+        peers: Sequence[Any],
+        synapse: Synapse,
+        n: int = 1,
+        timeout: float | None = 12.0,
+    ) -> list[Synapse]:
+        """Return the first `n` replies that succeed, in order of arrival, and cancel the rest.
+
+        Fewer come back when fewer succeed.
+
+        Args:
+            peers: As for calling the dendrite.
+            synapse: What to ask; streams are read to their end.
+            n: How many replies are enough.
+            timeout: Seconds for each exchange in all; None for no limit.
+
+        Raises:
+            ConfigError: As for calling the dendrite.
+        """
+        targets = [_as_peer(peer) for peer in peers]
+        return await first_good([self.call(peer, synapse, timeout, False) for peer in targets], n)
+
     def query(
         self, peers: Any, synapse: Synapse, timeout: float | None = 12.0, deserialize: bool = True
     ) -> Any:
@@ -223,13 +336,18 @@ class Dendrite:
     async def _query(
         self, peers: Any, synapse: Synapse, timeout: float | None, deserialize: bool
     ) -> Any:
+        # Semaphores belong to the loop that they waited in.
+        self._gate = Gate(at_once=self._at_once, per_peer=self._per_peer)
         try:
             return await self(peers, synapse, timeout, deserialize, streaming=False)
         finally:
             await self.aclose()
 
     def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Question:
-        return Question.of(synapse, self._deadlines.within(timeout), mode=StreamMode.FRAMES)
+        return Question.of(synapse, self._deadlines.within(timeout), mode=self._mode)
+
+    def _ask_once(self, synapse: Synapse, timeout: float | None) -> Question:
+        return Question.of(synapse, self._deadlines.within(timeout), receipt=self._receipts)
 
     def _open(
         self,
@@ -238,41 +356,45 @@ class Dendrite:
         question: Question,
         deserialize: bool,
         raise_errors: bool,
-        **options: Any,
+        *,
+        line: StartLine | None = None,
+        after: After | None = None,
+        lock: AbstractAsyncContextManager[Any] | None = None,
     ) -> Stream:
         copy = synapse.model_copy(deep=True)
         stamp(copy, peer, self.hotkey)
-        pump = Pump(self._session, self._signer, peer, question, StreamMode.FRAMES, self._limits)
+        pump = Pump(
+            self._session, self._signer, peer, question, self._mode, self._limits, self._gate, line
+        )
         task = pump.start()
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
         return Stream(
-            copy, peer, pump, deserialize=deserialize, raise_errors=raise_errors, **options
+            copy,
+            peer,
+            pump,
+            deserialize=deserialize,
+            raise_errors=raise_errors,
+            after=after,
+            lock=lock,
         )
 
-    async def _open_all(
+    def _open_all(
         self,
         peers: list[Peer],
-        synapse: Synapse,
+        synapse: StreamingSynapse,
         timeout: float | None,
         deserialize: bool,
-        run_async: bool,
+        *,
+        barrier: bool,
+        raise_errors: bool = False,
     ) -> list[Stream]:
-        if not isinstance(synapse, StreamingSynapse):
-            replies = await self._ask_all(peers, synapse, timeout, False, run_async)
-            pairs = zip(peers, replies, strict=True)
-            return [
-                Stream.from_synapse(reply, peer=peer, deserialize=deserialize)
-                for peer, reply in pairs
-            ]
         question = self._ask_stream(synapse, timeout)
-        streams: list[Stream] = []
-        for peer in peers:
-            streams.append(self._open(peer, synapse, question, deserialize, False))
-            if not run_async:
-                await streams[-1].sent()
-        await all_sent(streams)
-        return streams
+        line = StartLine(len(peers), _BARRIER_S) if barrier and peers else None
+        return [
+            self._open(peer, synapse, question, deserialize, raise_errors, line=line)
+            for peer in peers
+        ]
 
     async def _ask_all(
         self,
@@ -283,12 +405,12 @@ class Dendrite:
         run_async: bool,
     ) -> list[Any]:
         if isinstance(synapse, StreamingSynapse):
-            calls = [self.call(peer, synapse, timeout, deserialize) for peer in peers]
+            calls = (self.call(peer, synapse, timeout, deserialize) for peer in peers)
         else:
-            question = Question.of(synapse, self._deadlines.within(timeout), mode=None)
-            calls = [self._ask(peer, synapse, question, deserialize, False) for peer in peers]
+            question = self._ask_once(synapse, timeout)
+            calls = (self._ask(peer, synapse, question, deserialize, False) for peer in peers)
         if run_async:
-            return await _together(calls)
+            return await together(list(calls))
         return [await call for call in calls]
 
     async def _ask(
@@ -301,34 +423,33 @@ class Dendrite:
     ) -> Any:
         synapse = synapse.model_copy(deep=True)
         stamp(synapse, peer, self.hotkey)
-        began = time.perf_counter()
         failure: CallError | None = None
-        try:
-            await call_unary(
-                self._session,
-                self._signer,
-                peer,
-                question,
-                synapse,
-                max_reply_bytes=self._limits.reply_bytes,
-            )
-        except CallError as error:
-            failure = error
+        async with self._gate.place(peer.public_key):
+            began = time.perf_counter()
+            try:
+                await call_unary(
+                    self._session,
+                    self._signer,
+                    peer,
+                    question,
+                    synapse,
+                    max_reply_bytes=self._limits.reply_bytes,
+                )
+            except CallError as error:
+                failure = error
         settle(synapse, failure, time.perf_counter() - began)
         if failure is not None and raise_errors:
             raise failure
         return synapse.deserialize() if deserialize else synapse
 
 
-async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run calls at once; if one raises, none of the others is left running."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
+def _check_mode(mode: StreamMode | str) -> StreamMode:
     try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return StreamMode(mode)
+    except ValueError:
+        raise ConfigError(
+            f"a dendrite's mode is one of {', '.join(StreamMode)}, not {mode!r}"
+        ) from None
 
 
 def _as_peer(peer: Any) -> Peer:

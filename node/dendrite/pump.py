@@ -8,20 +8,23 @@ they are the peer's doing even when the caller reads its streams one after anoth
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections import deque
 from collections.abc import Mapping
 
 import aiohttp
 
-from node.errors import BadReply, CallError, StreamInterrupted
+from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
-from node.streams import Frame, FrameDecoder, FrameKind, StreamMode, encode_frame
+from node.streams import Frame, FrameKind, StreamMode, decoder_for
+from node.wire import Receipt, ReplyDigest
 
 from .deadlines import PhaseClock
+from .gate import Gate
+from .receipts import checked_receipt
 from .request import Question, Signer, send
 from .session import CallTrace, Session
+from .startline import StartLine
 from .timing import StreamTiming
 from .translate import refusal, translated
 from .unary import read_reply
@@ -30,6 +33,8 @@ __all__ = ["Pump", "ReplyLimits"]
 
 _HIGH_WATER_BYTES = 256 * 1024
 _LOW_WATER_BYTES = 64 * 1024
+# At the default pace of one every 10 s this is nearly three hours without a chunk.
+_MAX_HEARTBEATS = 1000
 
 
 class ReplyLimits:
@@ -59,12 +64,15 @@ class Pump:
         question: What to ask.
         mode: How the chunks are asked to travel.
         limits: Largest things that are taken.
+        gate: Where the request waits for a place.
+        line: Where it waits for others to be ready, or None.
 
     Attributes:
         timing: When things happened.
         sent: Set when the request has been written, or the pump has ended.
         headers: Of the reply, once it began.
         document: The body, when the peer answered with one JSON document instead of a stream.
+        receipt: The peer's receipt, checked, once it came.
     """
 
     def __init__(
@@ -75,6 +83,8 @@ class Pump:
         question: Question,
         mode: StreamMode,
         limits: ReplyLimits,
+        gate: Gate,
+        line: StartLine | None = None,
     ) -> None:
         self._session = session
         self._signer = signer
@@ -84,10 +94,12 @@ class Pump:
         self._limits = limits
         self._clock = PhaseClock(question.deadlines)
         self.timing = StreamTiming()
-        self._trace = CallTrace(self._clock, self.timing)
+        self._gate = gate
+        self._trace = CallTrace(self._clock, self.timing, line)
         self.sent = self._trace.sent
         self.headers: Mapping[str, str] = {}
         self.document: bytes | None = None
+        self.receipt: Receipt | None = None
         self._chunks: deque[bytes] = deque()
         self._held_bytes = 0
         self._arrived = asyncio.Event()
@@ -95,8 +107,9 @@ class Pump:
         self._room.set()
         self._ended = False
         self._error: Exception | None = None
-        self._decoder = FrameDecoder(max_frame_bytes=limits.frame_bytes)
-        self._digest = hashlib.sha256()
+        self._decoder = decoder_for(mode, max_frame_bytes=limits.frame_bytes)
+        self._digest = ReplyDigest()
+        self._heartbeats = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -142,9 +155,11 @@ class Pump:
     async def _run(self) -> None:
         error: Exception | None = None
         try:
-            with translated(str(self._peer), self._clock, self.timing):
-                await self._exchange()
-        except CallError as raised:
+            async with self._gate.place(self._peer.public_key):
+                self.timing.restart()
+                with translated(str(self._peer), self._clock, self.timing):
+                    await self._exchange()
+        except Exception as raised:  # noqa: BLE001  border: whoever reads the stream raises it
             error = raised
         except asyncio.CancelledError:
             error = StreamInterrupted(
@@ -164,7 +179,9 @@ class Pump:
             self._arrived.set()
             if response.content_type == "application/json":
                 async with self._clock.waiting("idle"):
-                    self.document = await read_reply(response, self._peer, self._limits.reply_bytes)
+                    self.document, self.receipt = await read_reply(
+                        response, self._peer, self._limits.reply_bytes, self._trace.request_digest
+                    )
             else:
                 self._check_type(response)
                 await self._read_all(response.content)
@@ -191,7 +208,7 @@ class Pump:
             if not data:
                 break
             self._take(data)
-        if self._mode is StreamMode.FRAMES and not self._decoder.closed:
+        if not self._decoder.closed:
             raise StreamInterrupted(
                 "the stream broke off before its END",
                 chunks=self.timing.chunks,
@@ -200,55 +217,68 @@ class Pump:
 
     def _take(self, data: bytes) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
-        sizes: list[int] = []
+        chunks, held = self._digest.chunks, self._held_bytes
         try:
-            if self._mode is StreamMode.RAW:
-                self._keep(data, sizes)
-            else:
-                for frame in self._decoder.feed(data):
-                    self._take_frame(frame, sizes)
+            for frame in self._decoder.feed(data):
+                self._take_frame(frame)
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise
         finally:
-            self.timing.count(sizes)
+            self.timing.count(self._digest.chunks - chunks, self._held_bytes - held)
             self._arrived.set()
 
-    def _keep(self, chunk: bytes, sizes: list[int]) -> None:
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
-        sizes.append(len(chunk))
-        if self._held_bytes > _HIGH_WATER_BYTES:
-            self._room.clear()
-
-    def _take_frame(self, frame: Frame, sizes: list[int]) -> None:
+    def _take_frame(self, frame: Frame) -> None:
         if frame.kind is FrameKind.CHUNK:
-            self._digest.update(encode_frame(*frame))
-            self._keep(frame.payload, sizes)
+            self._keep(frame.payload)
         elif frame.kind is FrameKind.ERROR:
             raise self._read_error(frame.payload)
         elif frame.kind is FrameKind.END:
-            self._check_end(frame.payload, self.timing.chunks + len(sizes))
+            self._check_end(frame.payload)
+        else:
+            self._heartbeats += 1
+            if self._heartbeats > _MAX_HEARTBEATS:
+                raise BadReply("it sends heartbeats and no chunks", peer=str(self._peer))
+
+    def _keep(self, chunk: bytes) -> None:
+        if not chunk:
+            raise BadReply("it sent an empty chunk", peer=str(self._peer))
+        self._heartbeats = 0
+        self._digest.add(chunk)
+        self._chunks.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes > _HIGH_WATER_BYTES:
+            self._room.clear()
 
     def _read_error(self, payload: bytes) -> CallError:
-        try:
-            status = int(json.loads(payload)["status"])
-        except (ValueError, KeyError, TypeError):
-            status = 500
-        error = refusal(str(self._peer), status if 400 <= status < 600 else 500, payload)
+        status = parse_document(payload).get("status")
+        known = isinstance(status, int) and 400 <= status < 600
+        error = refusal(str(self._peer), status if known else 500, payload)
         error.retry_safe = False
         return error
 
-    def _check_end(self, payload: bytes, chunks: int) -> None:
-        try:
-            document = json.loads(payload)
-            claimed = (document["chunks"], document["sha256"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadReply("its END can't be read", peer=str(self._peer)) from error
-        if claimed != (chunks, self._digest.hexdigest()):
-            raise BadReply("its END does not match the chunks that came", peer=str(self._peer))
+    def _check_end(self, payload: bytes) -> None:
+        document = parse_document(payload)
+        if not {"chunks", "sha256"} <= document.keys():
+            raise BadReply("its END can't be read", peer=str(self._peer))
+        claimed = (document["chunks"], document["sha256"])
+        receipt = document.get("receipt")
+        reply, chunks = self._digest.hexdigest(), self._digest.chunks
+        if receipt is not None:
+            self.receipt = checked_receipt(
+                receipt,
+                self._peer,
+                request=self._trace.request_digest,
+                reply=reply,
+                chunks=chunks,
+            )
+        elif claimed != (chunks, reply):
+            raise BadReceipt("its END does not match the chunks that came", peer=str(self._peer))
 
     def _end(self, error: Exception | None) -> None:
+        line = self._trace.line
+        if line is not None and self.timing.connected_s is None:
+            line.withdraw()
         self._ended = True
         self._error = error
         self.timing.total_s = self.timing.now()

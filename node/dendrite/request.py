@@ -47,7 +47,7 @@ class Signer:
         """The caller's address."""
         return self._keypair.ss58_address
 
-    def headers(self, question: Question, receiver: str) -> dict[str, str]:
+    def sign(self, question: Question, receiver: str) -> btauth.Signed:
         """Return the signing headers for one peer; each call takes a fresh nonce."""
         # Two requests of one key in the same nanosecond would look like a replay.
         self._last_ns = max(self._last_ns + 1, self._clock_ns())
@@ -78,12 +78,28 @@ class Question:
     deadlines: Deadlines
 
     @classmethod
-    def of(cls, synapse: Synapse, deadlines: Deadlines, *, mode: str | None) -> Question:
-        """Return the question that a synapse asks; `mode` is a stream mode or None for unary."""
+    def of(
+        cls,
+        synapse: Synapse,
+        deadlines: Deadlines,
+        *,
+        mode: str | None = None,
+        receipt: bool = True,
+    ) -> Question:
+        """Return the question that a synapse asks.
+
+        Args:
+            synapse: What to ask.
+            deadlines: How long to wait.
+            mode: A stream mode, or None for a unary reply.
+            receipt: Whether a unary reply should be signed.
+        """
         body = synapse.encode_body()
         query = [] if deadlines.total is None else [f"timeout={deadlines.total!r}"]
         if mode is not None:
             query.append(f"stream={mode}")
+        if not receipt:
+            query.append("receipt=0")
         target = synapse.route_path() + ("?" + "&".join(query) if query else "")
         return cls(target, body, hashlib.sha256(body).digest(), deadlines)
 
@@ -102,12 +118,13 @@ async def send(
     """
     if not peer.is_serving:
         raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
-    response = await session.get().post(
+    signed = signer.sign(question, peer.hotkey)
+    trace.request_digest = signed.request_digest
+    response = await session.post(
         URL(peer.url + question.target, encoded=True),
-        data=question.body,
-        headers={**signer.headers(question, peer.hotkey), "Content-Type": "application/json"},
-        allow_redirects=False,
-        trace_request_ctx=trace,
+        question.body,
+        {**signed.headers, "Content-Type": "application/json"},
+        trace,
     )
     trace.timing.headers_s = trace.timing.now()
     trace.clock.enter("idle")

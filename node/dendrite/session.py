@@ -1,8 +1,9 @@
-"""The one HTTP session of a dendrite, and the traces that tell when a request went out."""
+"""The one HTTP session of a dendrite, and what it tells about each request on its way out."""
 
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import aiohttp
 from node.version import VERSION
 
 from .deadlines import PhaseClock
+from .startline import StartLine
 from .timing import StreamTiming
 
 __all__ = ["CallTrace", "Session"]
@@ -19,17 +21,24 @@ __all__ = ["CallTrace", "Session"]
 
 @dataclass(slots=True)
 class CallTrace:
-    """What the session reports about one request while it is sent.
+    """One request on its way out.
 
     Attributes:
         clock: Moved on to `first_byte` when the connection stands.
         timing: Gets the times.
+        line: Where it waits for others, or None.
         sent: Set when the request has been written, or has failed.
+        request_digest: Digest of what was signed, once it was.
     """
 
     clock: PhaseClock
     timing: StreamTiming
+    line: StartLine | None = None
     sent: asyncio.Event = field(default_factory=asyncio.Event)
+    request_digest: str = ""
+
+
+_current: ContextVar[CallTrace] = ContextVar("current call")
 
 
 class Session:
@@ -47,11 +56,25 @@ class Session:
         """Whether there is no open session."""
         return self._session is None or self._session.closed
 
-    def get(self) -> aiohttp.ClientSession:
-        """Return the session, made on first use."""
+    async def post(
+        self, url: Any, body: bytes, headers: dict[str, str], trace: CallTrace
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return its reply when the status is there.
+
+        aiohttp's errors pass. The caller closes or releases the reply.
+        """
+        token = _current.set(trace)
+        try:
+            return await self._get().post(
+                url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trace
+            )
+        finally:
+            _current.reset(token)
+
+    def _get(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+                connector=_Connector(limit=0, limit_per_host=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 trace_configs=[_trace_config()],
                 auto_decompress=False,
@@ -68,18 +91,28 @@ class Session:
             await session.close()
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Notes when a request's connection stands, and holds it there if it waits for others."""
+
+    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **options)
+        trace = _current.get()
+        try:
+            trace.timing.connected_s = trace.timing.now()
+            if trace.line is not None:
+                trace.clock.pause()
+                await trace.line.ready()
+            trace.clock.enter("first_byte")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
 def _trace_config() -> aiohttp.TraceConfig:
     config = aiohttp.TraceConfig()
-    config.on_connection_create_end.append(_connected)
-    config.on_connection_reuseconn.append(_connected)
     config.on_request_headers_sent.append(_sent)
     return config
-
-
-async def _connected(_session: Any, context: SimpleNamespace, _params: Any) -> None:
-    trace: CallTrace = context.trace_request_ctx
-    trace.timing.connected_s = trace.timing.now()
-    trace.clock.enter("first_byte")
 
 
 async def _sent(_session: Any, context: SimpleNamespace, _params: Any) -> None:

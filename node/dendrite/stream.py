@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
-from node.errors import CallError, StreamInterrupted
+from node.errors import BadReply, CallError, StreamInterrupted
 from node.network import Peer
 from node.streams import ReplyContent, ReplyStream
 from node.synapse import StreamingSynapse, Synapse, TextStream
+from node.wire import Receipt
 
 from .pump import Pump
 from .settle import settle
 from .timing import StreamTiming
 
 __all__ = ["After", "Stream"]
+
+logger = logging.getLogger(__name__)
 
 After = Callable[[Synapse], Awaitable[None] | None]
 
@@ -36,8 +40,9 @@ class Stream:
     `aclose` close the connection, so the peer stops working.
 
     With `raise_errors` a failed call raises its `CallError` from iteration and from every getter;
-    without, the iteration just ends and the final synapse tells the status. A stream that its
-    reader left early has no final synapse, so its getters raise `StreamInterrupted` either way.
+    without, the iteration just ends and the final synapse tells the status, 422 for a reply that
+    the synapse's own hooks could not read. A stream that its reader left early has no final
+    synapse, so its getters raise `StreamInterrupted` either way.
 
     Belongs to one event loop; several tasks may wait for its result at once.
 
@@ -73,6 +78,7 @@ class Stream:
         self._lock = lock if lock is not None else nullcontext()
         self._timing = pump.timing if pump is not None else StreamTiming()
         self._began = False
+        self._reader: asyncio.Task[Any] | None = None
         self._done = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -105,9 +111,14 @@ class Stream:
         return self._timing
 
     @property
-    def receipt(self) -> None:
-        """The peer's signed receipt; this version's streams carry none."""
-        return None
+    def receipt(self) -> Receipt | None:
+        """The peer's signed receipt, already checked against what came; None before the end."""
+        return self._pump.receipt if self._pump is not None else self._synapse.receipt
+
+    @property
+    def synapse(self) -> Synapse:
+        """The synapse as far as it is filled; `final` waits for its end."""
+        return self._synapse
 
     @property
     def done(self) -> bool:
@@ -148,20 +159,28 @@ class Stream:
             CallError: The call failed and errors are raised.
             StreamInterrupted: The reader left before the end.
             Exception: What a hook of the synapse, or `after`, raised.
+            RuntimeError: Called inside the loop that iterates over this stream.
         """
         if not self._began and not self._done.is_set():
             async for _ in self._iterate(with_final=False):
                 pass
+        if self._reader is not None and self._reader is asyncio.current_task():
+            raise RuntimeError("this stream is being iterated here; await it after the loop")
         await self._done.wait()
         if self._error is not None:
             raise self._error
         return self._result()
 
-    async def aclose(self) -> None:
-        """Close the stream and its connection; safe to call twice and after the end."""
+    def abandon(self) -> None:
+        """Close the stream without waiting until its connection is closed."""
         self._leave()
         if self._pump is not None:
             self._pump.cancel()
+
+    async def aclose(self) -> None:
+        """Close the stream and its connection; safe to call twice and after the end."""
+        self.abandon()
+        if self._pump is not None:
             await self._pump.closed()
 
     async def __aenter__(self) -> Self:
@@ -185,6 +204,7 @@ class Stream:
     async def _iterate(self, *, with_final: bool) -> AsyncIterator[Any]:
         self._check_fresh()
         self._began = True
+        self._reader = asyncio.current_task()
         try:
             async with self._lock:
                 async for chunk in self._read():
@@ -203,6 +223,7 @@ class Stream:
             self._finish(error)
             raise
         finally:
+            self._reader = None
             if self._pump is not None:
                 self._pump.cancel()
         if with_final:
@@ -218,14 +239,33 @@ class Stream:
         response = ReplyStream(
             status=200, headers=self._pump.headers, content=ReplyContent(self._pump.read)
         )
-        if isinstance(self._synapse, StreamingSynapse):
-            async for chunk in self._synapse.process_streaming_response(response):
-                yield chunk
-        # A hook may stop early or swallow an error; the end of the stream is what counts.
-        while await self._pump.read():
-            pass
-        self._fill(self._pump, response)
+        try:
+            if isinstance(self._synapse, StreamingSynapse):
+                async for chunk in self._synapse.process_streaming_response(response):
+                    yield chunk
+            # A hook may stop early or swallow an error; the end of the stream is what counts.
+            while await self._pump.read():
+                pass
+            self._fill(self._pump, response)
+        except CallError:
+            raise
+        except Exception as error:
+            raise self._blame_reply(error) from error
+        self._synapse.attach_receipt(self._pump.receipt)
         settle(self._synapse, None, self._timing.now())
+
+    def _blame_reply(self, error: Exception) -> Exception:
+        """Return what to raise for an error of a hook.
+
+        Where errors are values it is the peer's words that a hook could not read, and one peer's
+        words must not spoil the others' replies. Where errors are raised it is raised as it is.
+        """
+        if self._raise_errors:
+            return error
+        logger.warning("a hook of %s failed on the reply of %s", self._synapse.name, self.peer,
+                       exc_info=error)  # fmt: skip
+        name = type(error).__name__
+        return BadReply(f"a hook could not read its reply ({name})", peer=str(self.peer))
 
     def _fill(self, pump: Pump, response: ReplyStream) -> None:
         if pump.document is not None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
+import pydantic_core
 
 from node.errors import CallError, PeerRefused, PeerTimeout, PeerUnreachable, StreamInterrupted
 
 from .deadlines import PhaseClock
 from .timing import StreamTiming
 
-__all__ = ["refusal", "translated"]
+__all__ = ["parse_document", "refusal", "translated"]
 
 _MAX_TEXT = 500
 
@@ -66,12 +66,7 @@ def refusal(peer: str, status: int, body: bytes, retry_after: str | None = None)
         body: JSON document with `code` and `message`, if it is one; cut by the caller.
         retry_after: The `Retry-After` header.
     """
-    try:
-        document: Any = json.loads(body)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        document = {}
+    document = parse_document(body)
     message = document.get("message") or document.get("detail") or f"HTTP status {status}"
     if "clock_offset_s" in document:
         message = f"{message} Clock offset: {document['clock_offset_s']} s."
@@ -85,9 +80,22 @@ def refusal(peer: str, status: int, body: bytes, retry_after: str | None = None)
     )
 
 
+def parse_document(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that a peer sent, empty when it sent none.
+
+    pydantic's parser is used because it bounds the depth, where that of `json` raises
+    RecursionError, and because its text never holds half of a surrogate pair.
+    """
+    try:
+        document = pydantic_core.from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def _seconds(value: Any) -> float | None:
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return seconds if 0 <= seconds < 1e9 else None

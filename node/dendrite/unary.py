@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import aiohttp
 
 from node.errors import BadReply
 from node.network import Peer
 from node.synapse import Synapse
+from node.wire import RECEIPT_HEADER, Receipt
 
 from .deadlines import PhaseClock
+from .receipts import checked_receipt
 from .request import Question, Signer, send
 from .session import CallTrace, Session
 from .timing import StreamTiming
@@ -26,26 +30,36 @@ async def call_unary(
     *,
     max_reply_bytes: int,
 ) -> None:
-    """Ask one peer and fill the synapse with its answer.
+    """Ask one peer and fill the synapse with its answer and receipt.
 
     Raises:
         CallError: No usable reply came.
     """
     clock, timing = PhaseClock(question.deadlines), StreamTiming()
+    trace = CallTrace(clock, timing)
     asked = synapse.question_fields()
     with translated(str(peer), clock, timing):
         async with clock.waiting("connect"):
-            response = await send(session, signer, peer, question, CallTrace(clock, timing))
+            response = await send(session, signer, peer, question, trace)
             async with response:
-                body = await read_reply(response, peer, max_reply_bytes)
-    synapse.parse_answer(body, asked)
+                body, receipt = await read_reply(
+                    response, peer, max_reply_bytes, trace.request_digest
+                )
+    try:
+        synapse.parse_answer(body, asked)
+    except BadReply as error:
+        raise BadReply(error.detail, peer=str(peer)) from error
+    synapse.attach_receipt(receipt)
 
 
-async def read_reply(response: aiohttp.ClientResponse, peer: Peer, limit: int) -> bytes:
-    """Return the body of a JSON reply.
+async def read_reply(
+    response: aiohttp.ClientResponse, peer: Peer, limit: int, request: str
+) -> tuple[bytes, Receipt | None]:
+    """Return the body of a JSON reply and its receipt, checked, if it has one.
 
     Raises:
         BadReply: It is no JSON, or longer than `limit`.
+        BadReceipt: Its receipt does not hold.
     """
     if response.content_type != "application/json":
         response.close()
@@ -58,4 +72,9 @@ async def read_reply(response: aiohttp.ClientResponse, peer: Peer, limit: int) -
             response.close()
             raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))
         pieces.append(piece)
-    return b"".join(pieces)
+    body = b"".join(pieces)
+    signed = response.headers.get(RECEIPT_HEADER)
+    if signed is None:
+        return body, None
+    reply = hashlib.sha256(body).hexdigest()
+    return body, checked_receipt(signed, peer, request=request, reply=reply, chunks=0)
