@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from copy import deepcopy
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 TokenStreamer = Callable[[Send], Awaitable[None]]
 
 _FROM_WIRE = "from_wire"
+_IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class TerminalInfo(BaseModel):
@@ -151,6 +153,14 @@ class Synapse(BaseModel):
     def failed_verification(self) -> bool:
         """Whether the node could not verify the request (401)."""
         return self.dendrite.status_code == 401
+
+    def copy_for_call(self) -> Self:
+        """Return a copy that shares nothing that can change with this synapse."""
+        copy = self.model_copy()
+        for field, value in copy.__dict__.items():
+            if type(value) not in _IMMUTABLE:
+                copy.__dict__[field] = deepcopy(value)
+        return copy
 
     @property
     def receipt(self) -> Receipt | None:

@@ -361,7 +361,7 @@ class Dendrite:
         after: After | None = None,
         lock: AbstractAsyncContextManager[Any] | None = None,
     ) -> Stream:
-        copy = synapse.model_copy(deep=True)
+        copy = synapse.copy_for_call()
         stamp(copy, peer, self.hotkey)
         pump = Pump(
             self._session, self._signer, peer, question, self._mode, self._limits, self._gate, line
@@ -421,7 +421,7 @@ class Dendrite:
         deserialize: bool,
         raise_errors: bool,
     ) -> Any:
-        synapse = synapse.model_copy(deep=True)
+        synapse = synapse.copy_for_call()
         stamp(synapse, peer, self.hotkey)
         failure: CallError | None = None
         async with self._gate.place(peer.public_key):
