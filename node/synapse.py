@@ -181,6 +181,20 @@ class Synapse(BaseModel):
         """Return the names of the fields that travel: all but the local ones."""
         return tuple(name for name in cls.model_fields if name not in cls.local_fields)
 
+    @classmethod
+    def hashed_fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that older protocols hash, in the order they do.
+
+        A class that declares `required_hash_fields` as a field hashes in the order of its
+        fields; otherwise the order is the tuple's own (WIRE.md §2.3).
+        """
+        declared = cls.model_fields.get("required_hash_fields")
+        if declared is None:
+            return tuple(cls.required_hash_fields)
+        # The default, not what a body says: a sender must not choose what is covered.
+        named = set(declared.get_default(call_default_factory=True, validated_data={}) or ())
+        return tuple(name for name in cls.model_fields if name in named)
+
     def encode_body(self) -> bytes:
         """Return the JSON body of the own fields, by alias where the model has aliases.
 

@@ -6,7 +6,7 @@ found on the synapse. On the wire each is a frame of a typed stream (`node.strea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar, Generic
 
 from pydantic import BaseModel, Field
@@ -31,8 +31,9 @@ class TypedStream(StreamingSynapse, Generic[ItemT, HeaderT, FooterT]):
 
     Subclass `TypedStream[Item]` or `TypedStream[Item, Header, Footer]` (None for one that there
     is not). A forward yields the header first, if declared, then items, then the footer; which is
-    which is told by their classes, so these differ. What is missing or out of order fails the
-    stream.
+    which is told by their classes, so these differ. It may also return the synapse with `items`,
+    `header` and `footer` filled, which are then streamed. What is missing or out of order fails
+    the stream.
 
     Attributes:
         items: The items, once they have arrived.
@@ -85,6 +86,14 @@ class TypedStream(StreamingSynapse, Generic[ItemT, HeaderT, FooterT]):
         """Return nothing more: the items are in place."""
         return {}
 
+    def models(self) -> Iterator[BaseModel]:
+        """Yield what it holds in the order of a stream: header, items, footer."""
+        if isinstance(self.header, BaseModel):
+            yield self.header
+        yield from self.items
+        if isinstance(self.footer, BaseModel):
+            yield self.footer
+
     def chunk_encoder(self) -> ChunkEncoder:
         """Return what writes this stream's models as frames."""
         return _TypedEncoder(self._types())
@@ -98,16 +107,19 @@ class TypedStream(StreamingSynapse, Generic[ItemT, HeaderT, FooterT]):
 
 class _TypedEncoder(ChunkEncoder):
     def __init__(self, types: StreamTypes[Any, Any, Any]) -> None:
-        self._types = types
         self._writer: Any = stream_writer(types)
+        self._verbs: dict[type[Any], Callable[[Any], bytes]] = {
+            types.item_type: self._writer.yield_item
+        }
+        if types.header_type is not None:
+            self._verbs[types.header_type] = self._writer.yield_header
+        if types.footer_type is not None:
+            self._verbs[types.footer_type] = self._writer.yield_footer
 
     def encode(self, chunk: Any) -> bytes:
-        write: Callable[[Any], bytes] = self._writer.yield_item
-        if self._types.header_type and isinstance(chunk, self._types.header_type):
-            write = self._writer.yield_header
-        elif self._types.footer_type and isinstance(chunk, self._types.footer_type):
-            write = self._writer.yield_footer
-        return write(chunk)
+        # One of the models may extend another: the nearest class tells which of them this is.
+        nearest = (self._verbs[cls] for cls in type(chunk).__mro__ if cls in self._verbs)
+        return next(nearest, self._writer.yield_item)(chunk)
 
     def finish(self) -> None:
         self._writer.finish()

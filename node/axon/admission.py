@@ -1,21 +1,22 @@
-"""Who sent a request: from raw headers and body to a `Caller`, cheap checks before costly ones.
+"""What every verification of an axon needs, and picking the protocol that a request speaks.
 
-The order is the one of docs/protocol.md §5. The stages before the body is read look at headers
-only and store nothing; the signature is checked once the body is there, since it covers the
-body's digest, and the replay memory is written last.
+The order of the checks is that of docs/protocol.md §5. The stages before the body is read look at
+headers only and store nothing; the signature is checked once the body is there, since it covers
+the body's digest, and the replay memory is written last.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from node.errors import ConfigError
-from node.wire import Caller, ReplayGuard, btauth
+from node.errors import ConfigError, MissingSignature
+from node.wire import ReplayGuard, btauth
 
-__all__ = ["Admission", "Window"]
+from .dialect import Dialect
+
+__all__ = ["Admission", "Rules", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,73 +34,86 @@ class Window:
     require_receiver: bool = True
 
 
-class Admission:
-    """Verifies requests for one receiving hotkey.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the protocols of one axon share; one replay memory above all.
 
-    Args:
+    Attributes:
         receiver: This node's address, prefix 42.
         window: When a request is fresh.
-        guard: Replay memory; None makes one that fits the window.
-        body_timeout_s: Seconds that may pass between `claim` and `prove`. The memory lasts that
-            much longer, so that a body that is slow for honest reasons is still taken.
-        clock_ns: Gives Unix nanoseconds; for tests.
-
-    Raises:
-        ConfigError: The guard remembers for less time than the window lasts.
+        guard: The replay memory, the same for every protocol, so that a nonce that was used in
+            one is used in all.
+        clock_ns: Gives Unix nanoseconds.
+        require_body_hash: Whether a request of SDK 6-10 that hashes nothing of its body is
+            refused.
     """
 
-    def __init__(
-        self,
+    receiver: str
+    window: Window
+    guard: ReplayGuard
+    clock_ns: Callable[[], int]
+    require_body_hash: bool = False
+
+    @classmethod
+    def of(
+        cls,
         receiver: str,
         *,
         window: Window,
         guard: ReplayGuard | None = None,
         body_timeout_s: float = 0.0,
         clock_ns: Callable[[], int] = time.time_ns,
-    ) -> None:
+        require_body_hash: bool = False,
+    ) -> Rules:
+        """Return rules whose replay memory lasts long enough.
+
+        Args:
+            receiver: This node's address, prefix 42.
+            window: When a request is fresh.
+            guard: Replay memory; None makes one that fits.
+            body_timeout_s: Seconds that may pass between the two halves of admission. The memory
+                lasts that much longer, so that a body that is slow for honest reasons is taken.
+            clock_ns: Gives Unix nanoseconds; for tests.
+            require_body_hash: As the attribute.
+
+        Raises:
+            ConfigError: The guard remembers for less time than the window lasts.
+        """
         needed_s = max(window.max_age_s, window.allowed_skew_s)
-        # An empty guard is falsy, as any sized thing is.
-        self._guard = (
-            ReplayGuard(window_s=needed_s + body_timeout_s + 1) if guard is None else guard
-        )
-        if self._guard.window_s < needed_s:
+        if guard is None:
+            guard = ReplayGuard(window_s=needed_s + body_timeout_s + 1)
+        elif guard.window_s < needed_s:
             raise ConfigError(
-                f"the replay guard remembers for {self._guard.window_s:g} s and the window is "
+                f"the replay guard remembers for {guard.window_s:g} s and the window is "
                 f"{needed_s:g} s; give the guard a window_s at least that long"
             )
-        self._receiver = receiver
-        self._window = window
-        self._clock_ns = clock_ns
+        return cls(receiver, window, guard, clock_ns, require_body_hash)
 
-    def claim(self, headers: Mapping[str, str]) -> btauth.Claim:
-        """Read who the headers say the sender is: shape, receiver, freshness.
+
+class Admission:
+    """Picks the dialect of a request among those that are switched on.
+
+    Args:
+        dialects: In order of preference.
+    """
+
+    def __init__(self, dialects: Iterable[Dialect]) -> None:
+        self._dialects = tuple(dialects)
+
+    def find(self, headers: Mapping[str, str]) -> Dialect | None:
+        """Return the dialect that the headers' names show, or None."""
+        for dialect in self._dialects:
+            if dialect.speaks(headers):
+                return dialect
+        return None
+
+    def pick(self, headers: Mapping[str, str]) -> Dialect:
+        """As `find`.
 
         Raises:
-            AuthError: As `btauth.parse_claim`, `check_receiver` and `check_fresh` do.
+            MissingSignature: The request speaks none that is on.
         """
-        claim = btauth.parse_claim(headers)
-        btauth.check_receiver(claim, self._receiver, require_receiver=self._window.require_receiver)
-        btauth.check_fresh(
-            claim,
-            self._clock_ns(),
-            max_age_s=self._window.max_age_s,
-            allowed_skew_s=self._window.allowed_skew_s,
-        )
-        return claim
-
-    def prove(self, claim: btauth.Claim, *, method: str, target: str, body: bytes) -> Caller:
-        """Check the signature over the body that was read, then that the nonce is new.
-
-        Raises:
-            AuthError: As `btauth.check_fresh` and `btauth.prove` do.
-            Overloaded: The replay memory is full.
-        """
-        now_ns = self._clock_ns()
-        return btauth.prove(
-            claim,
-            method=method,
-            target=target,
-            digest=hashlib.sha256(body).digest(),
-            now_ns=now_ns,
-            guard=self._guard,
-        )
+        dialect = self.find(headers)
+        if dialect is None:
+            raise MissingSignature("the request speaks no protocol that is on")
+        return dialect

@@ -20,7 +20,8 @@ from node.synapse import TerminalInfo
 from node.version import VERSION
 from node.wire import Caller, ReplayGuard, btauth
 
-from .admission import Admission, Window
+from .admission import Admission, Rules, Window
+from .dialects import DIALECTS
 from .exchange import Exchange, Limits, ReaderGoneError, Rooms
 from .notary import Notary
 from .pace import Pace
@@ -35,7 +36,6 @@ __all__ = ["Axon"]
 
 access_logger = logging.getLogger("node.axon.access")
 
-_PROTOCOLS = (btauth.PROTOCOL,)
 _ANY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  names, not a bind
 
 ForwardFunction = TypeVar("ForwardFunction", bound=Callable[..., Any])
@@ -56,7 +56,8 @@ class Axon:
         external_port: Port that peers are told, where it differs from `port`.
         max_workers: Forwards that run at once; more wait by priority.
         max_queue: Requests that wait at the most; beyond it callers get 503.
-        protocols: Signing protocols that are accepted: `btauth`.
+        protocols: Signing protocols that are accepted, of `btauth` (SDK 11 and this), `synapse`
+            (SDK 6 to 10) and `epistula`; what is left out is refused before any parsing.
         network: A network or its name, whose metagraph says who is registered; None admits
             every verified caller. A network given by name is closed by `stop`.
         netuid: Which metagraph; needed with a network.
@@ -68,6 +69,7 @@ class Axon:
         max_age_s: Oldest request that is taken, 10 s by default.
         allowed_skew_s: How far ahead a caller's clock may be, 2 s by default.
         require_receiver: Refuse requests that are signed for no receiver.
+        require_body_hash: Refuse requests of SDK 6-10 whose signature covers nothing of the body.
         requests_per_s: Requests a second that one caller may send, or None.
         requests_at_once: Requests of one caller that may run or wait at once, or None.
         grace_s: Seconds that running replies get when the axon stops.
@@ -92,7 +94,7 @@ class Axon:
         external_port: int | None = None,
         max_workers: int = 10,
         max_queue: int = 1024,
-        protocols: Iterable[str] = _PROTOCOLS,
+        protocols: Iterable[str] = (btauth.PROTOCOL,),
         network: Network | str | None = None,
         netuid: int | None = None,
         allow_non_registered: bool = False,
@@ -103,6 +105,7 @@ class Axon:
         max_age_s: float = btauth.MAX_AGE_S,
         allowed_skew_s: float = btauth.ALLOWED_SKEW_S,
         require_receiver: bool = True,
+        require_body_hash: bool = False,
         requests_per_s: float | None = None,
         requests_at_once: int | None = None,
         grace_s: float = 10.0,
@@ -136,13 +139,15 @@ class Axon:
         self._max_workers = max_workers
         self._pool: ThreadPoolExecutor | None = None
         self._server: AxonServer | None = None
-        self._admission = Admission(
+        rules = Rules.of(
             self.hotkey,
             window=Window(max_age_s, allowed_skew_s, require_receiver),
             guard=guard,
             body_timeout_s=body_timeout_s,
             clock_ns=clock_ns,
+            require_body_hash=require_body_hash,
         )
+        self._admission = Admission(DIALECTS[name](rules) for name in self.protocols)
         self._standing = Standing(
             self._own_network if isinstance(network, str) else network,
             netuid,
@@ -315,13 +320,13 @@ class Axon:
             if exchange.failure is not None:
                 status, code = exchange.failure.status, exchange.failure.code
         except WireError as error:
-            reply = error_reply(error)
+            reply = exchange.refuse(error)
             status, code = error.status, error.code
         except ReaderGoneError:
             raise  # a ConnectionError; aiohttp closes what is left of the connection
         except Exception as error:  # noqa: BLE001  border: a fault of ours is not the client's
             failure = exchange.blame(error)
-            reply = error_reply(failure)
+            reply = exchange.refuse(failure)
             status, code = failure.status, failure.code
         finally:
             _log_access(request, exchange, status, code, time.perf_counter() - started)
@@ -382,9 +387,6 @@ def _check_ranges(positive: dict[str, float], *, port: int, max_queue: int) -> N
 
 def _check_protocols(protocols: Iterable[str]) -> tuple[str, ...]:
     chosen = tuple(protocols)
-    unknown = [name for name in chosen if name not in _PROTOCOLS]
-    if unknown or not chosen:
-        raise ConfigError(
-            f"an axon's protocols are chosen from {', '.join(_PROTOCOLS)}, not {chosen!r}"
-        )
+    if not chosen or not set(chosen) <= DIALECTS.keys():
+        raise ConfigError(f"an axon's protocols are of {', '.join(DIALECTS)}, not {chosen!r}")
     return chosen

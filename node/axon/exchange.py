@@ -16,22 +16,23 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, UnknownRoute, WireError
+from node.errors import ForwardFailed, MethodNotAllowed, UnknownRoute, WireError
 from node.synapse import ChunkEncoder, StreamingSynapse, Synapse, TerminalInfo
 from node.wire import Caller
 
 from .admission import Admission
 from .body import read_body
+from .dialect import Dialect
 from .forward import ForwardRun, StreamAnswer
 from .hooks import run_hooks
 from .notary import Notary
 from .pace import Pace
-from .reply import synapse_reply
+from .reply import error_reply
 from .routes import Route
 from .slots import Slots
 from .standing import Standing
 from .streaming import ReplyWriter
-from .target import Target, parse_target, route_name
+from .target import Target, route_name
 from .watch import StreamWatch
 
 __all__ = ["Exchange", "Limits", "ReaderGoneError", "Rooms"]
@@ -104,30 +105,33 @@ class Exchange:
         """
         request, rooms = self._request, self._rooms
         route = self._find_route()
-        claim = rooms.admission.claim(request.headers)
+        dialect = rooms.admission.pick(request.headers)
+        claim = dialect.claim(request.headers)
         await rooms.standing.check_known(claim.public_key)
         body = await read_body(
             request,
             max_bytes=rooms.limits.max_body_bytes,
             timeout_s=rooms.limits.body_timeout_s,
         )
-        self.caller = caller = rooms.admission.prove(
+        self.caller = caller = dialect.prove(
             claim, method=request.method, target=request.raw_path, body=body
         )
-        notary = rooms.notary(caller)
+        notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
         with ExitStack() as held:
             held.enter_context(rooms.pace.admit(caller.public_key))
-            target = parse_target(request.raw_path)
-            synapse = self._parse(route, target, body, caller)
+            target = dialect.read_target(claim, request.raw_path)
+            synapse = dialect.parse(route.synapse_type, claim, body)
+            self._stamp(synapse, target, caller)
             priority = await run_hooks(route, synapse, caller)
             await rooms.slots.acquire(priority)
             run = ForwardRun(route, rooms.pool)
             held.callback(self._free_slot, run)
             result = await self._run(run, synapse, caller)
             if isinstance(result, Synapse):
-                return self._reply(result, notary if target.receipt else None)
-            return await self._stream(result, self._open_writer(synapse, target, notary))
+                return self._reply(dialect, result, notary if target.receipt else None)
+            writer = self._open_writer(dialect, synapse, target, notary)
+            return await self._stream(result, writer)
 
     def _find_route(self) -> Route:
         route = self._rooms.routes.get(self.route_name)
@@ -137,10 +141,8 @@ class Exchange:
             raise MethodNotAllowed
         return route
 
-    def _parse(self, route: Route, target: Target, body: bytes, caller: Caller) -> Synapse:
-        synapse = route.synapse_type.parse_body(body)
-        if not isinstance(synapse, Synapse):
-            raise InvalidBody
+    def _stamp(self, synapse: Synapse, target: Target, caller: Caller) -> None:
+        """Write the verified ends of the exchange over whatever the request said of them."""
         if target.timeout_s is not None:
             synapse.timeout = target.timeout_s
         peer = self._request.transport and self._request.transport.get_extra_info("peername")
@@ -151,7 +153,6 @@ class Exchange:
             hotkey=caller.hotkey,
         )
         synapse.axon = self._rooms.axon_info()
-        return synapse
 
     def _free_slot(self, run: ForwardRun) -> None:
         """Give the place back, for a thread that can't be stopped when it ends."""
@@ -173,22 +174,30 @@ class Exchange:
         except Exception as error:
             raise self.blame(error) from error
 
-    def _reply(self, synapse: Synapse, notary: Notary | None) -> web.Response:
+    def _reply(self, dialect: Dialect, synapse: Synapse, notary: Notary | None) -> web.Response:
         try:
             body = synapse.encode_body()
         except Exception as error:  # whatever a forward put into its fields
             raise self.blame(error) from error
         self.bytes = len(body)
-        if notary is None:
-            return synapse_reply(body, None)
-        return synapse_reply(body, notary.sign(hashlib.sha256(body).hexdigest()))
+        receipt = None if notary is None else notary.sign(hashlib.sha256(body).hexdigest())
+        return dialect.success(synapse, body, receipt)
 
-    def _open_writer(self, synapse: Synapse, target: Target, notary: Notary | None) -> ReplyWriter:
+    def _open_writer(
+        self, dialect: Dialect, synapse: Synapse, target: Target, notary: Notary | None
+    ) -> ReplyWriter:
         if isinstance(synapse, StreamingSynapse):
             encoder, typed = synapse.chunk_encoder(), synapse.typed_chunks
         else:
             encoder, typed = ChunkEncoder(), False
-        return ReplyWriter(self._request, target.mode, encoder, notary, typed=typed)
+        return ReplyWriter(
+            self._request,
+            target.mode,
+            encoder,
+            notary,
+            typed=typed,
+            headers=dialect.stream_headers(synapse),
+        )
 
     async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> web.StreamResponse:
         try:
@@ -206,6 +215,11 @@ class Exchange:
         finally:
             self.chunks, self.bytes = writer.chunks, writer.bytes
         return writer.response
+
+    def refuse(self, error: WireError) -> web.Response:
+        """Return the reply for an error, as the request's protocol words it."""
+        dialect = self._rooms.admission.find(self._request.headers)
+        return error_reply(error) if dialect is None else dialect.failure(error)
 
     def blame(self, error: Exception) -> ForwardFailed:
         """Log what was raised under an id, which is all that the caller learns of it."""

@@ -17,6 +17,7 @@ from contextlib import aclosing
 from typing import Any
 
 from node.synapse import StreamingReply, Synapse
+from node.typed_synapse import TypedStream
 from node.wire import Caller
 
 from .handoff import Handoff
@@ -64,6 +65,9 @@ class ForwardRun:
 
     def _read(self, result: Any) -> Synapse | StreamAnswer:
         if isinstance(result, self._route.synapse_type):
+            # The models of a typed stream are no fields of a body; as chunks they arrive.
+            if isinstance(result, TypedStream):
+                return functools.partial(_push_models, result)
             return result
         if isinstance(result, StreamingReply):
             return functools.partial(_push_streamer, result)
@@ -114,6 +118,11 @@ async def _push_async(chunks: AsyncIterator[Any], write: Write) -> None:
     async with aclosing(chunks):
         async for chunk in chunks:
             await write(chunk)
+
+
+async def _push_models(answer: TypedStream[Any, Any, Any], write: Write) -> None:
+    for model in answer.models():
+        await write(model)
 
 
 async def _push_streamer(response: StreamingReply, write: Write) -> None:

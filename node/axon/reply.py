@@ -11,14 +11,21 @@ from aiohttp import web
 from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, StaleRequest, WireError
 from node.wire import RECEIPT_HEADER, Receipt
 
-__all__ = ["SERVER_NAME", "error_document", "error_reply", "json_reply", "synapse_reply"]
+__all__ = [
+    "SERVER_NAME",
+    "body_reply",
+    "error_document",
+    "error_reply",
+    "json_reply",
+    "synapse_reply",
+]
 
 SERVER_NAME = "ganglion"
 
 
 def synapse_reply(body: bytes, receipt: Receipt | None) -> web.Response:
     """Return the 200 reply that carries an answered synapse's body, and its receipt."""
-    reply = _reply(200, body)
+    reply = body_reply(200, body)
     if receipt is not None:
         reply.headers[RECEIPT_HEADER] = receipt.to_header()
     return reply
@@ -26,12 +33,12 @@ def synapse_reply(body: bytes, receipt: Receipt | None) -> web.Response:
 
 def json_reply(document: dict[str, Any], *, status: int = 200) -> web.Response:
     """Return a reply with a small JSON document."""
-    return _reply(status, json.dumps(document).encode())
+    return body_reply(status, json.dumps(document).encode())
 
 
 def error_reply(error: WireError) -> web.Response:
     """Return the reply for an error; only its public side leaves the node."""
-    reply = _reply(error.status, json.dumps(error_document(error)).encode())
+    reply = body_reply(error.status, json.dumps(error_document(error)).encode())
     if error.retry_after is not None:
         reply.headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, MethodNotAllowed):
@@ -53,7 +60,8 @@ def error_document(error: WireError) -> dict[str, Any]:
     return document
 
 
-def _reply(status: int, body: bytes) -> web.Response:
+def body_reply(status: int, body: bytes) -> web.Response:
+    """Return a reply with a JSON body."""
     return web.Response(
         status=status,
         body=body,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -168,7 +169,7 @@ def _resolve(function: Callable[..., Any], annotation: Any, local_names: dict[st
         return annotation
     module = sys.modules.get(getattr(function, "__module__", ""), None)
     names = {**vars(typing), **(vars(module) if module else {}), **local_names}
-    names.update(inspect.getclosurevars(inspect.unwrap(function)).nonlocals)
+    names.update(_closure_of(inspect.unwrap(function)))
     try:
         # The text comes from the programmer's own source, as typing.get_type_hints evaluates it.
         found = eval(annotation, names)  # noqa: S307
@@ -176,6 +177,17 @@ def _resolve(function: Callable[..., Any], annotation: Any, local_names: dict[st
         return eval(found, names) if isinstance(found, str) else found  # noqa: S307
     except Exception:  # noqa: BLE001  border: whatever an annotation's text may raise
         return annotation
+
+
+def _closure_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a function closes over; a variable that is assigned later is left out."""
+    plain = getattr(function, "__func__", function)
+    free: tuple[str, ...] = getattr(getattr(plain, "__code__", None), "co_freevars", ())
+    found: dict[str, Any] = {}
+    for name, cell in zip(free, getattr(plain, "__closure__", None) or (), strict=False):
+        with contextlib.suppress(ValueError):  # the cell is empty
+            found[name] = cell.cell_contents
+    return found
 
 
 def _check_return(name: str, hints: dict[str, Any], synapse_type: type[Synapse]) -> None:

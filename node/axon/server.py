@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from node.errors import ConfigError, Overloaded
 
@@ -20,8 +23,26 @@ __all__ = ["AxonServer"]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+logger = logging.getLogger(__name__)
+
 _KEEPALIVE_S = 75.0
 _LINGERING_S = 2.0
+
+
+class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
+    """Where aiohttp logs what goes wrong on a connection.
+
+    Bytes that are no HTTP are a stranger's doing: aiohttp would log each with a traceback, as an
+    error, and quote them.
+    """
+
+    def exception(self, msg: object, *args: object, **options: Any) -> None:
+        """Log an error, unless it is a request that could not be parsed."""
+        error = options.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            self.debug("a client sent what is no HTTP: %s", type(error).__name__)
+        else:
+            super().exception(msg, *args, **options)
 
 
 class AxonServer:
@@ -57,6 +78,7 @@ class AxonServer:
             self._handle,
             handler_cancellation=True,
             access_log=None,
+            logger=_ConnectionLog(logger),
             auto_decompress=False,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,

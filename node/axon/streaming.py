@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from node.errors import WireError
 from node.streams import FrameKind, StreamMode, encoder_for
@@ -33,6 +34,7 @@ class ReplyWriter:
         encoder: Turns what the forward yields into chunks.
         notary: Signs the END, or None.
         typed: Whether chunks are frames of a typed stream.
+        headers: More headers for the response.
 
     Attributes:
         response: The HTTP response.
@@ -50,6 +52,7 @@ class ReplyWriter:
         notary: Notary | None,
         *,
         typed: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._request = request
         self._mode = mode
@@ -70,9 +73,15 @@ class ReplyWriter:
                 "Cache-Control": "no-store",
                 "Server": SERVER_NAME,
                 "X-Accel-Buffering": "no",  # a proxy that gathers chunks would undo streaming
+                **(headers or {}),
             }
         )
-        self.response.enable_chunked_encoding()
+        if request.version >= HttpVersion11:
+            self.response.enable_chunked_encoding()
+        else:
+            # HTTP/1.0, which proxies speak unless they are told otherwise, has no chunks: there
+            # the reply ends where the connection does.
+            self.response.force_close()
 
     @property
     def started(self) -> bool:
@@ -134,7 +143,7 @@ class ReplyWriter:
         await self._prepare()
         digest = self._digest.hexdigest()
         document: dict[str, Any] = {"chunks": self.chunks, "sha256": digest}
-        if self._notary is not None:
+        if self._notary is not None and self._mode is not StreamMode.RAW:
             document["receipt"] = self._notary.sign(digest, chunks=self.chunks).to_document()
         await self._end(FrameKind.END, document)
 

@@ -280,7 +280,7 @@ def _print_table(metagraph: Metagraph) -> None:
             str(uid),
             _short(metagraph.hotkeys[uid]),
             peer.endpoint if peer.is_serving else "-",
-            ", ".join(peer.protocols) if peer.is_serving else "-",
+            ", ".join(peer.protocols) or "-",
             f"{metagraph.stake[uid]:g}",
             "yes" if metagraph.validator_permit[uid] else "-",
             f"{metagraph.incentive[uid]:.4f}",

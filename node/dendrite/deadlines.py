@@ -94,7 +94,10 @@ class PhaseClock:
         self._phase = phase
         limits = {phase: self._left.get(phase, self._idle), "total": self._left["total"]}
         set_limits = {name: limit for name, limit in limits.items() if limit is not None}
-        if self._scope is None or not set_limits:
+        if self._scope is None:
+            return
+        if not set_limits:
+            self._scope.reschedule(None)  # the phase before may have had one
             return
         self.expired = min(set_limits, key=lambda name: set_limits[name])
         self._scope.reschedule(self._phase_began + set_limits[self.expired])

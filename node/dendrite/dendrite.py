@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +20,13 @@ from .fan import first_good, merge, together
 from .gate import Gate
 from .opening import OpeningStream, all_sent
 from .pump import Pump, ReplyLimits
-from .request import Question, Signer
+from .request import Outbound, Signer
 from .session import Session
 from .settle import settle, stamp
 from .startline import StartLine
 from .stream import After, Stream
 from .unary import call_unary
+from .voices import Asking, Voices
 
 __all__ = ["Dendrite"]
 
@@ -44,6 +45,10 @@ class Dendrite:
         first_byte: Seconds from then until the first chunk of a reply; None, the default, leaves
             that to the call's timeout.
         idle: Seconds between two reads of a stream, heartbeats included; None likewise.
+        protocols: Signing protocols that may be spoken, the preferred one first, of `btauth`,
+            `synapse` (axons of SDK 6 to 10) and `epistula`. A peer whose record names what it
+            accepts gets the first in common; one that names nothing is asked once. None that is
+            left out is ever spoken.
         mode: How streams travel: `frames`, `sse` or `raw`. Only the first two tell a complete
             stream from one that was cut, and carry receipts.
         at_once: Requests that may be out in all, or None. Those beyond wait; their clock starts
@@ -67,6 +72,7 @@ class Dendrite:
         connect: float | None = 4.0,
         first_byte: float | None = None,
         idle: float | None = None,
+        protocols: Iterable[str] = ("btauth",),
         mode: StreamMode | str = StreamMode.FRAMES,
         at_once: int | None = None,
         per_peer: int | None = None,
@@ -84,9 +90,11 @@ class Dendrite:
         self._at_once, self._per_peer = at_once, per_peer
         self._gate = Gate(at_once=at_once, per_peer=per_peer)
         self._receipts = receipts
-        self._signer = Signer(signer_of(wallet), bound=bound, clock_ns=clock_ns)
+        self._signer = Signer(signer_of(wallet), clock_ns=clock_ns)
         self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
         self._session = Session()
+        voices = Voices(protocols, bound=bound, hotkey=self.hotkey)
+        self._outbound = Outbound(self._session, self._signer, voices)
         self._pumps: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -209,8 +217,8 @@ class Dendrite:
             )
             async with stream:
                 return await stream.final()
-        question = self._ask_once(synapse, timeout)
-        return await self._ask(target, synapse, question, deserialize, raise_errors)
+        asking = self._ask_once(synapse, timeout)
+        return await self._ask(target, synapse, asking, deserialize, raise_errors)
 
     def stream(
         self,
@@ -240,9 +248,9 @@ class Dendrite:
         Raises:
             ConfigError: As for calling the dendrite.
         """
-        question = self._ask_stream(synapse, timeout)
+        asking = self._ask_stream(synapse, timeout)
         stream = self._open(
-            _as_peer(peer), synapse, question, deserialize, raise_errors, after=after, lock=lock
+            _as_peer(peer), synapse, asking, deserialize, raise_errors, after=after, lock=lock
         )
         return OpeningStream(stream)
 
@@ -311,8 +319,10 @@ class Dendrite:
             timeout: Seconds for each exchange in all; None for no limit.
 
         Raises:
-            ConfigError: As for calling the dendrite.
+            ConfigError: As for calling the dendrite, or `n` is below 1.
         """
+        if n < 1:
+            raise ConfigError(f"first waits for 1 reply or more, not {n}")
         targets = [_as_peer(peer) for peer in peers]
         return await first_good([self.call(peer, synapse, timeout, False) for peer in targets], n)
 
@@ -343,17 +353,17 @@ class Dendrite:
         finally:
             await self.aclose()
 
-    def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Question:
-        return Question.of(synapse, self._deadlines.within(timeout), mode=self._mode)
+    def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Asking:
+        return Asking(synapse, self._deadlines.within(timeout), mode=self._mode)
 
-    def _ask_once(self, synapse: Synapse, timeout: float | None) -> Question:
-        return Question.of(synapse, self._deadlines.within(timeout), receipt=self._receipts)
+    def _ask_once(self, synapse: Synapse, timeout: float | None) -> Asking:
+        return Asking(synapse, self._deadlines.within(timeout), receipt=self._receipts)
 
     def _open(
         self,
         peer: Peer,
         synapse: Synapse,
-        question: Question,
+        asking: Asking,
         deserialize: bool,
         raise_errors: bool,
         *,
@@ -363,9 +373,7 @@ class Dendrite:
     ) -> Stream:
         copy = synapse.copy_for_call()
         stamp(copy, peer, self.hotkey)
-        pump = Pump(
-            self._session, self._signer, peer, question, self._mode, self._limits, self._gate, line
-        )
+        pump = Pump(self._outbound, peer, asking, self._limits, self._gate, line)
         task = pump.start()
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
@@ -389,10 +397,10 @@ class Dendrite:
         barrier: bool,
         raise_errors: bool = False,
     ) -> list[Stream]:
-        question = self._ask_stream(synapse, timeout)
+        asking = self._ask_stream(synapse, timeout)
         line = StartLine(len(peers), _BARRIER_S) if barrier and peers else None
         return [
-            self._open(peer, synapse, question, deserialize, raise_errors, line=line)
+            self._open(peer, synapse, asking, deserialize, raise_errors, line=line)
             for peer in peers
         ]
 
@@ -407,8 +415,8 @@ class Dendrite:
         if isinstance(synapse, StreamingSynapse):
             calls = (self.call(peer, synapse, timeout, deserialize) for peer in peers)
         else:
-            question = self._ask_once(synapse, timeout)
-            calls = (self._ask(peer, synapse, question, deserialize, False) for peer in peers)
+            asking = self._ask_once(synapse, timeout)
+            calls = (self._ask(peer, synapse, asking, deserialize, False) for peer in peers)
         if run_async:
             return await together(list(calls))
         return [await call for call in calls]
@@ -417,7 +425,7 @@ class Dendrite:
         self,
         peer: Peer,
         synapse: Synapse,
-        question: Question,
+        asking: Asking,
         deserialize: bool,
         raise_errors: bool,
     ) -> Any:
@@ -428,10 +436,9 @@ class Dendrite:
             began = time.perf_counter()
             try:
                 await call_unary(
-                    self._session,
-                    self._signer,
+                    self._outbound,
                     peer,
-                    question,
+                    asking,
                     synapse,
                     max_reply_bytes=self._limits.reply_bytes,
                 )

@@ -8,7 +8,6 @@ they are the peer's doing even when the caller reads its streams one after anoth
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Mapping
 
@@ -22,12 +21,13 @@ from node.wire import Receipt, ReplyDigest
 from .deadlines import PhaseClock
 from .gate import Gate
 from .receipts import checked_receipt
-from .request import Question, Signer, send
-from .session import CallTrace, Session
+from .request import Outbound
+from .session import CallTrace
 from .startline import StartLine
 from .timing import StreamTiming
-from .translate import refusal, translated
+from .translate import parse_document, refusal, translated
 from .unary import read_reply
+from .voices import Asking
 
 __all__ = ["Pump", "ReplyLimits"]
 
@@ -35,6 +35,7 @@ _HIGH_WATER_BYTES = 256 * 1024
 _LOW_WATER_BYTES = 64 * 1024
 # At the default pace of one every 10 s this is nearly three hours without a chunk.
 _MAX_HEARTBEATS = 1000
+_CLOSED = "its reader closed the stream"
 
 
 class ReplyLimits:
@@ -58,11 +59,9 @@ class Pump:
     `start` makes the task, which its dendrite owns; `cancel` or the end of the reply ends it.
 
     Args:
-        session: The dendrite's session.
-        signer: Signs the request.
+        outbound: What the request goes through.
         peer: Whom to ask.
-        question: What to ask.
-        mode: How the chunks are asked to travel.
+        asking: What to ask.
         limits: Largest things that are taken.
         gate: Where the request waits for a place.
         line: Where it waits for others to be ready, or None.
@@ -77,22 +76,18 @@ class Pump:
 
     def __init__(
         self,
-        session: Session,
-        signer: Signer,
+        outbound: Outbound,
         peer: Peer,
-        question: Question,
-        mode: StreamMode,
+        asking: Asking,
         limits: ReplyLimits,
         gate: Gate,
         line: StartLine | None = None,
     ) -> None:
-        self._session = session
-        self._signer = signer
+        self._outbound = outbound
         self._peer = peer
-        self._question = question
-        self._mode = mode
+        self._asking = asking
         self._limits = limits
-        self._clock = PhaseClock(question.deadlines)
+        self._clock = PhaseClock(asking.deadlines)
         self.timing = StreamTiming()
         self._gate = gate
         self._trace = CallTrace(self._clock, self.timing, line)
@@ -107,14 +102,20 @@ class Pump:
         self._room.set()
         self._ended = False
         self._error: Exception | None = None
-        self._decoder = decoder_for(mode, max_frame_bytes=limits.frame_bytes)
+        self._decoder = decoder_for(StreamMode.FRAMES, max_frame_bytes=limits.frame_bytes)
         self._digest = ReplyDigest()
         self._heartbeats = 0
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def request(self) -> bytes:
+        """What was signed; b"" until then."""
+        return self._trace.request
+
     def start(self) -> asyncio.Task[None]:
         """Start reading; the caller keeps the task."""
         self._task = asyncio.create_task(self._run(), name=f"stream from {self._peer}")
+        self._task.add_done_callback(self._end_unstarted)
         return self._task
 
     def cancel(self) -> None:
@@ -162,18 +163,19 @@ class Pump:
         except Exception as raised:  # noqa: BLE001  border: whoever reads the stream raises it
             error = raised
         except asyncio.CancelledError:
-            error = StreamInterrupted(
-                "its reader closed the stream", chunks=self.timing.chunks, peer=str(self._peer)
-            )
+            error = StreamInterrupted(_CLOSED, chunks=self.timing.chunks, peer=str(self._peer))
             raise
         finally:
             self._end(error)
 
+    def _end_unstarted(self, _task: asyncio.Task[None]) -> None:
+        """End a pump that was cancelled before its first step, which no `finally` sees."""
+        if not self._ended:
+            self._end(StreamInterrupted(_CLOSED, chunks=0, peer=str(self._peer)))
+
     async def _exchange(self) -> None:
         async with self._clock.waiting("connect"):
-            response = await send(
-                self._session, self._signer, self._peer, self._question, self._trace
-            )
+            response, question = await self._outbound.send(self._peer, self._asking, self._trace)
         try:
             self.headers = {name.lower(): value for name, value in response.headers.items()}
             self._arrived.set()
@@ -183,7 +185,7 @@ class Pump:
                         response, self._peer, self._limits.reply_bytes, self._trace.request_digest
                     )
             else:
-                self._check_type(response)
+                self._open_decoder(question.mode or StreamMode.FRAMES, response.content_type)
                 await self._read_all(response.content)
         except BaseException:
             # Closing, not releasing: the peer learns at once that nobody listens any more.
@@ -191,12 +193,12 @@ class Pump:
             raise
         response.release()
 
-    def _check_type(self, response: aiohttp.ClientResponse) -> None:
-        if response.content_type != self._mode.content_type:
+    def _open_decoder(self, mode: StreamMode, content_type: str) -> None:
+        if content_type != mode.content_type:
             raise BadReply(
-                f"it sent {response.content_type}, not a stream in {self._mode} mode",
-                peer=str(self._peer),
+                f"it sent {content_type}, not a stream in {mode} mode", peer=str(self._peer)
             )
+        self._decoder = decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
 
     async def _read_all(self, content: aiohttp.StreamReader) -> None:
         while True:
@@ -236,9 +238,14 @@ class Pump:
         elif frame.kind is FrameKind.END:
             self._check_end(frame.payload)
         else:
-            self._heartbeats += 1
-            if self._heartbeats > _MAX_HEARTBEATS:
-                raise BadReply("it sends heartbeats and no chunks", peer=str(self._peer))
+            self._count_heartbeat(frame.payload)
+
+    def _count_heartbeat(self, payload: bytes) -> None:
+        if payload:
+            raise BadReply("it sent a heartbeat that is not empty", peer=str(self._peer))
+        self._heartbeats += 1
+        if self._heartbeats > _MAX_HEARTBEATS:
+            raise BadReply("it sends heartbeats and no chunks", peer=str(self._peer))
 
     def _keep(self, chunk: bytes) -> None:
         if not chunk:
@@ -252,8 +259,9 @@ class Pump:
 
     def _read_error(self, payload: bytes) -> CallError:
         status = parse_document(payload).get("status")
-        known = isinstance(status, int) and 400 <= status < 600
-        error = refusal(str(self._peer), status if known else 500, payload)
+        if not isinstance(status, int) or not 400 <= status < 600:
+            status = 500
+        error = refusal(str(self._peer), status, payload)
         error.retry_safe = False
         return error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -13,14 +13,14 @@ from yarl import URL
 from node.errors import BadReply, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
-from node.synapse import Synapse
-from node.wire import btauth
 
-from .deadlines import Deadlines
+from .dialect import Dialect, SignedRequest
+from .question import Question
 from .session import CallTrace, Session
 from .translate import refusal
+from .voices import Asking, Voices
 
-__all__ = ["Question", "Signer", "send"]
+__all__ = ["Outbound", "Sent", "Signer"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 
@@ -30,15 +30,11 @@ class Signer:
 
     Args:
         keypair: The caller's hotkey.
-        bound: Whether requests name their receiver; unbound ones most nodes refuse.
         clock_ns: Gives Unix nanoseconds; for tests.
     """
 
-    def __init__(
-        self, keypair: Keypair, *, bound: bool = True, clock_ns: Callable[[], int] = time.time_ns
-    ) -> None:
+    def __init__(self, keypair: Keypair, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._keypair = keypair
-        self._bound = bound
         self._clock_ns = clock_ns
         self._last_ns = 0
 
@@ -47,93 +43,72 @@ class Signer:
         """The caller's address."""
         return self._keypair.ss58_address
 
-    def sign(self, question: Question, receiver: str) -> btauth.Signed:
-        """Return the signing headers for one peer; each call takes a fresh nonce."""
+    def sign(self, dialect: Dialect, question: Question, peer: Peer) -> SignedRequest:
+        """Return the signing headers for one peer; each call takes a fresh nonce.
+
+        Raises:
+            WalletError: The key can't sign in this dialect.
+        """
         # Two requests of one key in the same nanosecond would look like a replay.
         self._last_ns = max(self._last_ns + 1, self._clock_ns())
-        return btauth.sign_digest(
-            self._keypair,
-            method="POST",
-            target=question.target,
-            digest=question.digest,
-            receiver=receiver if self._bound else None,
-            nonce_ns=self._last_ns,
-        )
+        return dialect.sign(self._keypair, question, peer, self._last_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A request as bytes, the same for every peer of a fan-out.
+class Sent(NamedTuple):
+    """A request that was answered with status 200."""
 
-    Attributes:
-        target: Path and query.
-        body: JSON.
-        digest: SHA-256 of the body.
-        deadlines: How long to wait for each peer.
+    response: aiohttp.ClientResponse
+    question: Question
+
+
+class Outbound:
+    """What every request of a dendrite goes through.
+
+    Args:
+        session: The HTTP session.
+        signer: Signs with the dendrite's key.
+        voices: Picks the protocol for each peer.
     """
 
-    target: str
-    body: bytes
-    digest: bytes
-    deadlines: Deadlines
+    def __init__(self, session: Session, signer: Signer, voices: Voices) -> None:
+        self._session = session
+        self._signer = signer
+        self._voices = voices
 
-    @classmethod
-    def of(
-        cls,
-        synapse: Synapse,
-        deadlines: Deadlines,
-        *,
-        mode: str | None = None,
-        receipt: bool = True,
-    ) -> Question:
-        """Return the question that a synapse asks.
+    async def send(self, peer: Peer, asking: Asking, trace: CallTrace) -> Sent:
+        """Sign and send one request, and return the reply when its status is 200.
 
-        Args:
-            synapse: What to ask.
-            deadlines: How long to wait.
-            mode: A stream mode, or None for a unary reply.
-            receipt: Whether a unary reply should be signed.
+        The caller closes or releases the response. Runs inside the trace's clock; aiohttp's
+        errors pass.
+
+        Raises:
+            PeerUnreachable: The peer publishes no address.
+            PeerRefused: The status is not 200, or there is no protocol in common.
+            BadReply: The reply is encoded.
+            WalletError: The key can't sign in the peer's protocol.
         """
-        body = synapse.encode_body()
-        query = [] if deadlines.total is None else [f"timeout={deadlines.total!r}"]
-        if mode is not None:
-            query.append(f"stream={mode}")
-        if not receipt:
-            query.append("receipt=0")
-        target = synapse.route_path() + ("?" + "&".join(query) if query else "")
-        return cls(target, body, hashlib.sha256(body).digest(), deadlines)
-
-
-async def send(
-    session: Session, signer: Signer, peer: Peer, question: Question, trace: CallTrace
-) -> aiohttp.ClientResponse:
-    """Sign and send one request, and return the reply when its status is 200.
-
-    The caller releases the response. Runs inside the trace's clock; aiohttp's errors pass.
-
-    Raises:
-        PeerUnreachable: The peer publishes no address.
-        PeerRefused: The status is not 200.
-        BadReply: The reply is encoded.
-    """
-    if not peer.is_serving:
-        raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
-    signed = signer.sign(question, peer.hotkey)
-    trace.request_digest = signed.request_digest
-    response = await session.post(
-        URL(peer.url + question.target, encoded=True),
-        question.body,
-        {**signed.headers, "Content-Type": "application/json"},
-        trace,
-    )
-    trace.timing.headers_s = trace.timing.now()
-    trace.clock.enter("idle")
-    try:
-        await _check_status(response, peer)
-    except BaseException:
-        response.close()
-        raise
-    return response
+        if not peer.is_serving:
+            raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
+        dialect = await self._voices.pick(peer, self._session, trace)
+        question = asking.in_words_of(dialect)
+        signed = self._signer.sign(dialect, question, peer)
+        trace.request = signed.payload
+        trace.request_digest = hashlib.sha256(signed.payload).hexdigest()
+        response = await self._session.post(
+            URL(peer.url + question.target, encoded=True),
+            question.body,
+            {**question.headers, **signed.headers, "Content-Type": "application/json"},
+            trace,
+        )
+        trace.timing.headers_s = trace.timing.now()
+        trace.clock.enter("idle")
+        try:
+            await _check_status(response, peer)
+            dialect.check_reply(response.headers, peer)
+        except BaseException:
+            response.close()
+            raise
+        return Sent(response, question)
 
 
 async def _check_status(response: aiohttp.ClientResponse, peer: Peer) -> None:

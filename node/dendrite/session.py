@@ -28,13 +28,15 @@ class CallTrace:
         timing: Gets the times.
         line: Where it waits for others, or None.
         sent: Set when the request has been written, or has failed.
-        request_digest: Digest of what was signed, once it was.
+        request: What was signed, once it was.
+        request_digest: Its digest, by which a receipt names it.
     """
 
     clock: PhaseClock
     timing: StreamTiming
     line: StartLine | None = None
     sent: asyncio.Event = field(default_factory=asyncio.Event)
+    request: bytes = b""
     request_digest: str = ""
 
 
@@ -68,6 +70,14 @@ class Session:
             return await self._get().post(
                 url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trace
             )
+        finally:
+            _current.reset(token)
+
+    async def get(self, url: str, trace: CallTrace) -> aiohttp.ClientResponse:
+        """Fetch a page that needs no signature; otherwise as `post`."""
+        token = _current.set(trace)
+        try:
+            return await self._get().get(url, allow_redirects=False, trace_request_ctx=trace)
         finally:
             _current.reset(token)
 

@@ -28,6 +28,9 @@ __all__ = ["After", "Stream"]
 
 logger = logging.getLogger(__name__)
 
+# A `break` closes the iteration through the event loop, within a few of its turns.
+_BREAK_TURNS = 20
+
 After = Callable[[Synapse], Awaitable[None] | None]
 
 
@@ -81,6 +84,7 @@ class Stream:
         self._reader: asyncio.Task[Any] | None = None
         self._done = asyncio.Event()
         self._error: BaseException | None = None
+        self._kept: list[bytes] | None = None
 
     @classmethod
     def from_synapse(cls, synapse: Synapse, **options: Any) -> Self:
@@ -114,6 +118,33 @@ class Stream:
     def receipt(self) -> Receipt | None:
         """The peer's signed receipt, already checked against what came; None before the end."""
         return self._pump.receipt if self._pump is not None else self._synapse.receipt
+
+    @property
+    def request(self) -> bytes:
+        """What was signed to ask for this (docs/protocol.md §5.1), which the receipt names.
+
+        b"" until it was, and for a reply that was already there.
+        """
+        return self._pump.request if self._pump is not None else b""
+
+    @property
+    def body(self) -> bytes | None:
+        """The reply as it came, when it was one JSON document; None for chunks."""
+        return self._pump.document if self._pump is not None else None
+
+    @property
+    def kept_chunks(self) -> tuple[bytes, ...] | None:
+        """The chunks read so far, as they came; None unless `keep_chunks` was called."""
+        return None if self._kept is None else tuple(self._kept)
+
+    def keep_chunks(self) -> None:
+        """Keep the bytes of every chunk, so that the reply can be stored with its receipt.
+
+        Raises:
+            RuntimeError: The stream has a reader, or had one.
+        """
+        self._check_fresh()
+        self._kept = []
 
     @property
     def synapse(self) -> Synapse:
@@ -164,8 +195,7 @@ class Stream:
         if not self._began and not self._done.is_set():
             async for _ in self._iterate(with_final=False):
                 pass
-        if self._reader is not None and self._reader is asyncio.current_task():
-            raise RuntimeError("this stream is being iterated here; await it after the loop")
+        await self._check_not_mine()
         await self._done.wait()
         if self._error is not None:
             raise self._error
@@ -194,6 +224,14 @@ class Stream:
     ) -> None:
         await self.aclose()
 
+    async def _check_not_mine(self) -> None:
+        """Refuse to wait for the very task that waits; after a `break` let that take effect."""
+        for _ in range(_BREAK_TURNS):
+            if self._reader is None or self._reader is not asyncio.current_task():
+                return
+            await asyncio.sleep(0)
+        raise RuntimeError("this stream is being iterated here; await it after the loop")
+
     def _check_fresh(self) -> None:
         if self._began or self._done.is_set():
             raise RuntimeError(
@@ -205,16 +243,21 @@ class Stream:
         self._check_fresh()
         self._began = True
         self._reader = asyncio.current_task()
+        came_whole = False
         try:
             async with self._lock:
                 async for chunk in self._read():
                     yield chunk
+                came_whole = True
                 await self._run_after()
             self._finish(None)
         except CallError as error:
-            settle(self._synapse, error, self._timing.now())
-            self._finish(error if self._raise_errors else None)
-            if self._raise_errors:
+            # After a whole reply it is what `after` raised, and no failure of this call.
+            if not came_whole:
+                settle(self._synapse, error, self._timing.now())
+            raises = self._raise_errors or came_whole
+            self._finish(error if raises else None)
+            if raises:
                 raise
         except (GeneratorExit, asyncio.CancelledError):
             self._leave()
@@ -236,23 +279,36 @@ class Stream:
                 yield self._synapse.completion
             return
         await self._pump.opened()
-        response = ReplyStream(
-            status=200, headers=self._pump.headers, content=ReplyContent(self._pump.read)
-        )
+        read = self._reader_of(self._pump)
+        response = ReplyStream(status=200, headers=self._pump.headers, content=ReplyContent(read))
         try:
             if isinstance(self._synapse, StreamingSynapse):
                 async for chunk in self._synapse.process_streaming_response(response):
                     yield chunk
             # A hook may stop early or swallow an error; the end of the stream is what counts.
-            while await self._pump.read():
+            while await read():
                 pass
             self._fill(self._pump, response)
-        except CallError:
+        except CallError as error:
+            error.peer = error.peer or str(self.peer)  # a codec knows of no peer
             raise
         except Exception as error:
             raise self._blame_reply(error) from error
         self._synapse.attach_receipt(self._pump.receipt)
         settle(self._synapse, None, self._timing.now())
+
+    def _reader_of(self, pump: Pump) -> Callable[[], Awaitable[bytes]]:
+        """Return what gives the next chunk, and keeps it where that was asked for."""
+        kept = self._kept
+        if kept is None:
+            return pump.read
+
+        async def read_and_keep() -> bytes:
+            if chunk := await pump.read():
+                kept.append(chunk)
+            return chunk
+
+        return read_and_keep
 
     def _blame_reply(self, error: Exception) -> Exception:
         """Return what to raise for an error of a hook.

@@ -70,6 +70,8 @@ def refusal(peer: str, status: int, body: bytes, retry_after: str | None = None)
     message = document.get("message") or document.get("detail") or f"HTTP status {status}"
     if "clock_offset_s" in document:
         message = f"{message} Clock offset: {document['clock_offset_s']} s."
+    if "error_id" in document:
+        message = f"{message} Error id: {document['error_id']}."
     return PeerRefused(
         str(message)[:_MAX_TEXT],
         status=status,

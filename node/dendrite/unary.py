@@ -13,19 +13,19 @@ from node.wire import RECEIPT_HEADER, Receipt
 
 from .deadlines import PhaseClock
 from .receipts import checked_receipt
-from .request import Question, Signer, send
-from .session import CallTrace, Session
+from .request import Outbound
+from .session import CallTrace
 from .timing import StreamTiming
 from .translate import translated
+from .voices import Asking
 
 __all__ = ["call_unary", "read_reply"]
 
 
 async def call_unary(
-    session: Session,
-    signer: Signer,
+    outbound: Outbound,
     peer: Peer,
-    question: Question,
+    asking: Asking,
     synapse: Synapse,
     *,
     max_reply_bytes: int,
@@ -35,12 +35,12 @@ async def call_unary(
     Raises:
         CallError: No usable reply came.
     """
-    clock, timing = PhaseClock(question.deadlines), StreamTiming()
+    clock, timing = PhaseClock(asking.deadlines), StreamTiming()
     trace = CallTrace(clock, timing)
     asked = synapse.question_fields()
     with translated(str(peer), clock, timing):
         async with clock.waiting("connect"):
-            response = await send(session, signer, peer, question, trace)
+            response, _ = await outbound.send(peer, asking, trace)
             async with response:
                 body, receipt = await read_reply(
                     response, peer, max_reply_bytes, trace.request_digest

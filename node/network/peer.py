@@ -41,7 +41,8 @@ class Peer:
         hotkey: SS58 address of the neuron's key, any prefix.
         ip: IPv4 or IPv6 address without brackets, or an ASCII host name.
         port: 0 to 65535. 0 means that the neuron does not serve.
-        protocols: Names of the signing protocols that it accepts, most wanted first.
+        protocols: Names of the signing protocols that it accepts, most wanted first; empty where
+            unknown, so that a dendrite that speaks several asks.
         coldkey: SS58 address of the owner's key, any prefix, or "" where unknown.
         version: The node's own version number, 0 where unknown; at most 32 bits.
 
@@ -52,7 +53,7 @@ class Peer:
     hotkey: str
     ip: str
     port: int
-    protocols: tuple[str, ...] = ("btauth",)
+    protocols: tuple[str, ...] = ()
     coldkey: str = ""
     version: int = 0
     _key: bytes = field(init=False, compare=False, default=b"")
@@ -254,8 +255,8 @@ def _checked_protocols(protocols: object) -> tuple[str, ...]:
     if isinstance(protocols, str) or not isinstance(protocols, Iterable):
         raise errors.ConfigError("the protocols must be a list of names")
     names = tuple(protocols)
-    if not 1 <= len(names) <= MAX_PROTOCOLS or len(set(map(str, names))) != len(names):
-        raise errors.ConfigError(f"the protocols must be 1 to {MAX_PROTOCOLS} different names")
+    if len(names) > MAX_PROTOCOLS or len(set(map(str, names))) != len(names):
+        raise errors.ConfigError(f"the protocols must be up to {MAX_PROTOCOLS} different names")
     for name in names:
         if not isinstance(name, str) or not PROTOCOL_NAME.fullmatch(name):
             raise errors.ConfigError(

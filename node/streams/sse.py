@@ -13,6 +13,8 @@ import base64
 import json
 from collections.abc import Iterator
 
+import pydantic_core
+
 from node.errors import BadReply
 
 from .frames import MAX_FRAME_BYTES, Frame, FrameKind
@@ -85,7 +87,7 @@ class SseDecoder:
         searched = max(0, len(self._held) - 1)
         self._held += data
         while (end := self._held.find(b"\n\n", searched)) >= 0:
-            if self._closed:
+            if self._closed or end > self._max:
                 break
             block = bytes(self._held[:end])
             del self._held[: end + 2]
@@ -100,13 +102,21 @@ class SseDecoder:
 
 
 def _decode_event(block: bytes) -> Frame:
-    if block.startswith(b":"):
+    lines = [line for line in block.split(b"\n") if not line.startswith(b":")]
+    if not lines:
         return Frame(FrameKind.HEARTBEAT, b"")
-    fields = dict(line.partition(b": ")[::2] for line in block.split(b"\n"))
+    fields = dict(_split_line(line) for line in lines)
+    if len(fields) < len(lines):
+        raise BadReply("the peer sent an event that has a field twice")
     name, data = fields.get(b"event", b"").decode("latin-1"), fields.get(b"data", b"")
     if name in ("end", "error"):
         return Frame(FrameKind[name.upper()], data)
     return Frame(FrameKind.CHUNK, _decode_chunk(name, data))
+
+
+def _split_line(line: bytes) -> tuple[bytes, bytes]:
+    field, _, value = line.partition(b":")
+    return field, value.removeprefix(b" ")
 
 
 def _decode_chunk(name: str, data: bytes) -> bytes:
@@ -115,7 +125,7 @@ def _decode_chunk(name: str, data: bytes) -> bytes:
     if name not in ("chunk", "bytes"):
         raise BadReply("the peer sent an event of an unknown name")
     try:
-        text = json.loads(data)
+        text = pydantic_core.from_json(data)
         if not isinstance(text, str):
             raise BadReply("the peer sent an event whose data is no string")
         return text.encode() if name == "chunk" else base64.b64decode(text, validate=True)

@@ -8,7 +8,7 @@ Rule 2: a `Caller` is made in `caller.py` only, and only the verifiers of this p
 
 from __future__ import annotations
 
-from . import btauth
+from . import btauth, epistula, synapse_headers
 from .caller import Caller
 from .receipt import RECEIPT_HEADER, Receipt, ReplyDigest, sign_receipt
 from .replay import ReplayGuard
@@ -20,5 +20,7 @@ __all__ = [
     "ReplayGuard",
     "ReplyDigest",
     "btauth",
+    "epistula",
     "sign_receipt",
+    "synapse_headers",
 ]

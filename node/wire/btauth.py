@@ -80,9 +80,10 @@ class Claim:
 
 
 class Signed(NamedTuple):
-    """A signed request: its headers, and the digest by which a receipt names it."""
+    """A signed request: its headers, what was signed, and the digest by which receipts name it."""
 
     headers: dict[str, str]
+    payload: bytes
     request_digest: str
 
 
@@ -183,7 +184,7 @@ def sign_digest(
         headers["X-Bittensor-Crypto"] = keypair.scheme
     if receiver is not None:
         headers["X-Bittensor-Receiver"] = receiver
-    return Signed(headers, hashlib.sha256(payload).hexdigest())
+    return Signed(headers, payload, hashlib.sha256(payload).hexdigest())
 
 
 def verify(

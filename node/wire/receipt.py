@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+import pydantic_core
+
 from node.errors import BadReceipt, BadSignature, InvalidAddress
 from node.keys.keypair import Keypair
 from node.keys.signatures import verify_signature
@@ -108,7 +110,8 @@ class Receipt:
             BadReceipt: The bytes are no receipt.
         """
         try:
-            return cls.of_document(json.loads(data))
+            # pydantic's parser bounds the depth, where that of `json` raises RecursionError.
+            return cls.of_document(pydantic_core.from_json(data))
         except ValueError as error:
             raise BadReceipt("a receipt is a JSON object") from error
 

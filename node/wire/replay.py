@@ -49,8 +49,10 @@ class ReplayGuard:
     def __repr__(self) -> str:
         return f"ReplayGuard(entries={self._count}, max_entries={self.max_entries})"
 
-    def check_and_store(self, public_key: bytes, nonce_ns: int, *, now_ns: int) -> None:
-        """Accept the pair once.
+    def check_and_store(
+        self, public_key: bytes, nonce_ns: int, *, now_ns: int, tag: bytes = b""
+    ) -> None:
+        """Accept the pair once; with a tag, the three together.
 
         Call it last, when the signature has held: what is stored here was really sent by the
         owner of the key, so a stranger can't burn somebody's nonce or fill the memory.
@@ -59,6 +61,9 @@ class ReplayGuard:
             public_key: 32 bytes; the address's spelling must not matter.
             nonce_ns: The signed nonce, Unix nanoseconds.
             now_ns: This node's clock, Unix nanoseconds.
+            tag: What else tells honest requests of one sender apart, where the nonce is too
+                coarse to do so; at most some 64 bytes. The signature must cover it, or
+                changing it would be a way around this memory.
 
         Raises:
             ReplayedRequest: The pair was accepted before.
@@ -73,7 +78,7 @@ class ReplayGuard:
         if number < self._dropped_below:
             raise StaleRequest.by(age_ns, "this node's clock stepped back over forgotten nonces")
         bucket = self._buckets.get(number)
-        entry = public_key + nonce_ns.to_bytes(8, "big", signed=True)
+        entry = public_key + nonce_ns.to_bytes(8, "big", signed=True) + tag
         if bucket is not None and entry in bucket:
             raise ReplayedRequest("the sender already used this nonce")
         if self._count >= self.max_entries:

@@ -64,7 +64,7 @@ class TestParse:
     def test_hosts(self, text: str, host: str, url: str) -> None:
         peer = Peer.parse(f"  {ALICE}@{text}\n")
         assert (peer.hotkey, peer.ip, peer.port, peer.url) == (ALICE, host, 8091, url)
-        assert peer.protocols == ("btauth",)
+        assert peer.protocols == ()
 
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -127,7 +127,7 @@ class TestValue:
         assert pickle.loads(pickle.dumps(peer)).public_key == peer.public_key
 
     def test_repr_is_short(self) -> None:
-        assert repr(Peer(ALICE, "::1", 5)) == f"Peer('{ALICE}@[::1]:5', protocols=('btauth',))"
+        assert repr(Peer(ALICE, "::1", 5)) == f"Peer('{ALICE}@[::1]:5', protocols=())"
 
     @pytest.mark.parametrize(
         ("changes", "part"),
@@ -141,7 +141,6 @@ class TestValue:
             ({"version": -1}, "version"),
             ({"version": 2**32}, "version"),
             ({"protocols": "btauth"}, "protocols"),
-            ({"protocols": ()}, "protocols"),
             ({"protocols": ("a", "a")}, "protocols"),
             ({"protocols": tuple("abcdefghi")}, "protocols"),
             ({"protocols": ("Btauth",)}, "protocol"),

@@ -1,0 +1,65 @@
+"""`btauth/1`, the native protocol (docs/protocol.md §5)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from node.dendrite.deadlines import Deadlines
+from node.dendrite.dialect import Dialect, SignedRequest
+from node.dendrite.question import Question
+from node.keys import Keypair
+from node.network import Peer
+from node.streams import StreamMode
+from node.synapse import Synapse
+from node.wire import btauth
+
+__all__ = ["BtauthDialect"]
+
+
+class BtauthDialect(Dialect):
+    """Requests as this protocol and Bittensor 11 sign them.
+
+    Args:
+        bound: Whether requests name their receiver, as nearly all nodes demand.
+    """
+
+    name = btauth.PROTOCOL
+
+    def __init__(self, *, bound: bool = True, **_: object) -> None:
+        self._bound = bound
+
+    def ask(
+        self,
+        synapse: Synapse,
+        deadlines: Deadlines,
+        *,
+        mode: StreamMode | None = None,
+        receipt: bool = True,
+    ) -> Question:
+        """Return the question; the body holds the synapse's own fields."""
+        body = synapse.encode_body()
+        query = [] if deadlines.total is None else [f"timeout={deadlines.total!r}"]
+        if mode is not None:
+            query.append(f"stream={mode}")
+        if not receipt:
+            query.append("receipt=0")
+        target = synapse.route_path() + ("?" + "&".join(query) if query else "")
+        return Question(target, body, hashlib.sha256(body).digest(), deadlines, mode)
+
+    def sign(
+        self, keypair: Keypair, question: Question, peer: Peer, nonce_ns: int
+    ) -> SignedRequest:
+        """Return the signing headers.
+
+        Raises:
+            WalletError: The key has no secret.
+        """
+        signed = btauth.sign_digest(
+            keypair,
+            method="POST",
+            target=question.target,
+            digest=question.digest,
+            receiver=peer.hotkey if self._bound else None,
+            nonce_ns=nonce_ns,
+        )
+        return SignedRequest(signed.headers, signed.payload)

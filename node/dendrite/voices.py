@@ -1,0 +1,140 @@
+"""Which protocol to speak with which peer.
+
+A peer that says what it accepts, in its record or because the caller wrote it down, is taken at its
+word. Any other is asked once, by `GET /`, and the answer is remembered: what is no node of
+ours is taken for an SDK 6-10 axon. Whatever the answer, a protocol that the dendrite was not given
+is never spoken, so no peer can talk it down.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+import pydantic_core
+
+from node.errors import ConfigError, PeerRefused
+from node.network import Peer
+from node.synapse import Synapse
+
+from .deadlines import Deadlines
+from .dialect import Dialect
+from .dialects import DIALECTS
+from .question import Question
+from .session import CallTrace, Session
+from .timing import StreamTiming
+
+__all__ = ["Asking", "Voices"]
+
+_MAX_REMEMBERED = 65_536
+_MAX_PAGE_BYTES = 64 * 1024
+_OLD = "synapse"
+
+
+class Voices:
+    """Picks the dialect for each peer. Two first calls at once both ask, and learn the same.
+
+    Args:
+        protocols: Names of the protocols that may be spoken, the preferred one first.
+        options: Given to every dialect.
+
+    Raises:
+        ConfigError: None is given, or one is unknown.
+    """
+
+    def __init__(self, protocols: Iterable[str], **options: Any) -> None:
+        chosen = tuple(protocols)
+        if not chosen or not set(chosen) <= DIALECTS.keys():
+            raise ConfigError(
+                f"a dendrite's protocols are of {', '.join(DIALECTS)}, not {chosen!r}"
+            )
+        self._dialects = {name: DIALECTS[name](**options) for name in chosen}
+        self._remembered: OrderedDict[tuple[bytes, str], str] = OrderedDict()
+
+    async def pick(self, peer: Peer, session: Session, trace: CallTrace) -> Dialect:
+        """Return the dialect to speak with a peer; asks it once if nothing says.
+
+        Raises:
+            PeerRefused: It accepts none that may be spoken.
+            aiohttp.ClientError: It could not be asked.
+        """
+        if peer.protocols:
+            return self._common(peer, peer.protocols)
+        if len(self._dialects) == 1:
+            return next(iter(self._dialects.values()))
+        key = (peer.public_key, peer.url)
+        name = self._remembered.get(key)
+        if name is None:
+            name = self._common(peer, await _ask(peer, session, trace)).name
+            self._remembered[key] = name
+            if len(self._remembered) > _MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return self._dialects[name]
+
+    def _common(self, peer: Peer, accepted: Iterable[str]) -> Dialect:
+        names = set(accepted)
+        for name, dialect in self._dialects.items():
+            if name in names:
+                return dialect
+        raise PeerRefused(
+            f"it accepts {', '.join(sorted(names))[:200]} and this dendrite speaks "
+            f"{', '.join(self._dialects)}",
+            status=401,
+            code="no_common_protocol",
+            peer=str(peer),
+            retry_safe=True,
+        )
+
+
+async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...]:
+    """Return the protocols that a peer's page names; those of an old axon when it has none."""
+    # Its times are not those of the call, and it waits at no line.
+    response = await session.get(peer.url + "/", CallTrace(trace.clock, StreamTiming()))
+    try:
+        page = await _read_page(response)
+    finally:
+        response.release()
+        trace.clock.enter("connect")
+    named = page.get("protocols")
+    if isinstance(named, list) and all(isinstance(name, str) for name in named) and named:
+        return tuple(named[:16])
+    return (_OLD,)
+
+
+async def _read_page(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    if response.status != 200 or response.content_type != "application/json":
+        return {}
+    held = bytearray()
+    while len(held) < _MAX_PAGE_BYTES and (piece := await response.content.readany()):
+        held += piece
+    try:
+        page = pydantic_core.from_json(bytes(held))
+    except ValueError:
+        return {}
+    return page if isinstance(page, dict) else {}
+
+
+class Asking:
+    """One thing to ask of many peers: a question for each protocol, made once.
+
+    Args:
+        synapse: What to ask.
+        deadlines: How long to wait for each peer.
+        options: `mode` and `receipt`, as for `Dialect.ask`.
+    """
+
+    def __init__(self, synapse: Synapse, deadlines: Deadlines, **options: Any) -> None:
+        self._synapse = synapse
+        self._options = options
+        self.deadlines = deadlines
+        self._questions: dict[str, Question] = {}
+
+    def in_words_of(self, dialect: Dialect) -> Question:
+        """Return the question in a dialect."""
+        question = self._questions.get(dialect.name)
+        if question is None:
+            question = dialect.ask(self._synapse, self.deadlines, **self._options)
+            self._questions[dialect.name] = question
+        return question
