@@ -21,6 +21,7 @@ from node.version import VERSION
 from node.wire import Caller, ReplayGuard, btauth
 
 from .admission import Admission, Rules, Window
+from .budget import BodyBudget
 from .dialects import DIALECTS
 from .exchange import Exchange, Limits, ReaderGoneError, Rooms
 from .notary import Notary
@@ -66,6 +67,8 @@ class Axon:
         minimum_stake: Admit only listed callers with at least this stake.
         max_body_bytes: Longest request body, 16 MiB by default.
         body_timeout_s: Seconds in which a body must have arrived.
+        max_unproven_bytes: Bytes that bodies may hold in all before their signatures are checked,
+            128 MiB by default and never less than one body; beyond it callers get 503.
         max_age_s: Oldest request that is taken, 10 s by default.
         allowed_skew_s: How far ahead a caller's clock may be, 2 s by default.
         require_receiver: Refuse requests that are signed for no receiver.
@@ -102,6 +105,7 @@ class Axon:
         minimum_stake: float = 0.0,
         max_body_bytes: int = 16 * 2**20,
         body_timeout_s: float = 20.0,
+        max_unproven_bytes: int = 128 * 2**20,
         max_age_s: float = btauth.MAX_AGE_S,
         allowed_skew_s: float = btauth.ALLOWED_SKEW_S,
         require_receiver: bool = True,
@@ -156,6 +160,7 @@ class Axon:
         self._pace = Pace(per_second=requests_per_s, at_once=requests_at_once)
         self._slots = Slots(max_workers, max_queue)
         self._limits = Limits(max_body_bytes, body_timeout_s)
+        self._budget = BodyBudget(max(max_unproven_bytes, max_body_bytes))
         self._watch = StreamWatch(heartbeat_s=heartbeat_s, stall_s=stall_s)
         self._receipts = receipts
         self._clock_ns = clock_ns
@@ -254,7 +259,7 @@ class Axon:
         self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
         self._rooms = Rooms(
             self._routes, self._admission, self._standing, self._pace, self._slots,
-            self._pool, self._limits, self._watch, self._terminal_info, self._notary,
+            self._pool, self._limits, self._budget, self._watch, self._terminal_info, self._notary,
         )  # fmt: skip
         self._watch.start()
         server = AxonServer(self._handle)

@@ -8,14 +8,19 @@ from aiohttp import web
 
 from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
 
+from .budget import BodyShare
+
 __all__ = ["read_body"]
 
 
-async def read_body(request: web.BaseRequest, *, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(
+    request: web.BaseRequest, share: BodyShare, *, max_bytes: int, timeout_s: float
+) -> bytes:
     """Return the raw body.
 
     Args:
         request: Its content has not been read.
+        share: Grows with what is held of the body.
         max_bytes: Longest body that is taken; a longer one is refused before it is held, by its
             declared length or, without one, as soon as it has come that far.
         timeout_s: Seconds for the whole body.
@@ -25,6 +30,7 @@ async def read_body(request: web.BaseRequest, *, max_bytes: int, timeout_s: floa
             unpacked), or it ended before its declared length.
         BodyTooLarge: It is longer than `max_bytes`.
         BodyTimeout: It did not arrive in time.
+        Overloaded: All unproven bodies together hold what they may.
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise MalformedRequest("An encoded body is not taken; send it without Content-Encoding.")
@@ -35,7 +41,7 @@ async def read_body(request: web.BaseRequest, *, max_bytes: int, timeout_s: floa
     _send_continue(request)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _collect(request, max_bytes)
+            return await _collect(request, share, max_bytes)
     except TimeoutError:
         raise BodyTimeout from None
     except web.RequestPayloadError as error:
@@ -48,13 +54,14 @@ def _send_continue(request: web.BaseRequest) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def _collect(request: web.BaseRequest, max_bytes: int) -> bytes:
+async def _collect(request: web.BaseRequest, share: BodyShare, max_bytes: int) -> bytes:
     pieces: list[bytes] = []
     held = 0
     while piece := await request.content.readany():
         held += len(piece)
         if held > max_bytes:
             raise _too_large(max_bytes)
+        share.grow(len(piece))
         pieces.append(piece)
     return b"".join(pieces)
 

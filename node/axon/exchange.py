@@ -22,6 +22,7 @@ from node.wire import Caller
 
 from .admission import Admission
 from .body import read_body
+from .budget import BodyBudget
 from .dialect import Dialect
 from .forward import ForwardRun, StreamAnswer
 from .hooks import run_hooks
@@ -64,6 +65,7 @@ class Rooms:
     slots: Slots
     pool: ThreadPoolExecutor
     limits: Limits
+    budget: BodyBudget
     watch: StreamWatch
     axon_info: Callable[[], TerminalInfo]
     notary: Callable[[Caller], Notary | None]
@@ -108,14 +110,16 @@ class Exchange:
         dialect = rooms.admission.pick(request.headers)
         claim = dialect.claim(request.headers)
         await rooms.standing.check_known(claim.public_key)
-        body = await read_body(
-            request,
-            max_bytes=rooms.limits.max_body_bytes,
-            timeout_s=rooms.limits.body_timeout_s,
-        )
-        self.caller = caller = dialect.prove(
-            claim, method=request.method, target=request.raw_path, body=body
-        )
+        with rooms.budget.share() as share:
+            body = await read_body(
+                request,
+                share,
+                max_bytes=rooms.limits.max_body_bytes,
+                timeout_s=rooms.limits.body_timeout_s,
+            )
+            self.caller = caller = dialect.prove(
+                claim, method=request.method, target=request.raw_path, body=body
+            )
         notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
         with ExitStack() as held:
@@ -202,19 +206,27 @@ class Exchange:
     async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> web.StreamResponse:
         try:
             with self._rooms.watch.over(writer):
-                await push(writer.write)
-                await writer.finish()
+                await self._push(push, writer)
         except Exception as error:
             if writer.reader_gone:
                 raise ReaderGoneError from error
+            raise
+        finally:
+            self.chunks, self.bytes = writer.chunks, writer.bytes
+        return writer.response
+
+    async def _push(self, push: StreamAnswer, writer: ReplyWriter) -> None:
+        try:
+            await push(writer.write)
+            await writer.finish()
+        except Exception as error:
+            if writer.reader_gone:
+                raise
             failure = error if isinstance(error, WireError) else self.blame(error)
             if not writer.started:
                 raise failure from error
             self.failure = failure
             await writer.fail(failure)
-        finally:
-            self.chunks, self.bytes = writer.chunks, writer.bytes
-        return writer.response
 
     def refuse(self, error: WireError) -> web.Response:
         """Return the reply for an error, as the request's protocol words it."""

@@ -56,6 +56,9 @@ async def _verify(hook: Hook, synapse: Synapse, caller: Caller) -> None:
 async def _blacklist(hook: Hook, synapse: Synapse, caller: Caller) -> None:
     verdict = await _call_or_fail(hook, synapse, caller)
     refused, reason = verdict if isinstance(verdict, tuple) else (verdict, "")
+    if refused is None:
+        # A forgotten `return` must not open the door.
+        raise ForwardFailed(f"{hook.name} returned None; return True to refuse, False to admit")
     if refused:
         raise Forbidden(str(reason)[:500] or "This caller is on the node's blacklist.")
 

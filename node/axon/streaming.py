@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import HttpVersion11, web
@@ -41,7 +43,8 @@ class ReplyWriter:
         bytes: Bytes of the chunks so far.
         reader_gone: Whether a write failed because the reader has left.
         last_write: Loop time of the last write.
-        blocked_since: Loop time since which a write waits for the reader, or None.
+        blocked_since: Loop time since which a write waits for the reader and the reader has taken
+            nothing, or None.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ReplyWriter:
         self.reader_gone = False
         self.last_write = self._loop.time()
         self.blocked_since: float | None = None
+        self._unsent = math.inf
         self.response = web.StreamResponse(
             headers={
                 "Content-Type": mode.content_type,
@@ -97,25 +101,19 @@ class ReplyWriter:
         """Send what a forward yielded; waits while the reader is slow. Nothing empty is sent.
 
         Raises:
-            StreamMisuse: It can't be a chunk of this stream.
+            StreamMisuse: It can't be a chunk of this stream, or is over 16 MiB.
             ConnectionError: The reader has gone.
         """
         chunk = self._encoder.encode(item)
         if not chunk:
             return
-        if not self.response.prepared:
-            await self._prepare()
-        self._digest.add(chunk)
-        self.bytes += len(chunk)
-        data = self._encode(FrameKind.CHUNK, chunk, self._digest.chunks)
-        self.last_write = self.blocked_since = self._loop.time()
-        try:
+        with self._blocking():
+            if not self.response.prepared:
+                await self._prepare()
+            self._digest.add(chunk)
+            self.bytes += len(chunk)
+            data = self._encode(FrameKind.CHUNK, chunk, self._digest.chunks)
             await self.response.write(data)
-        except ConnectionError:
-            self.reader_gone = True
-            raise
-        finally:
-            self.blocked_since = None
 
     async def beat(self) -> None:
         """Send a heartbeat, where the mode has one and the reader keeps up.
@@ -154,6 +152,21 @@ class ReplyWriter:
         else:
             await self._end(FrameKind.ERROR, {"status": error.status, **error_document(error)})
 
+    def stalled_s(self, now: float) -> float:
+        """Return for how long a write has waited without the reader taking anything.
+
+        Args:
+            now: Loop time; looks at the progress since the last call.
+        """
+        transport = self._request.transport
+        if self.blocked_since is None or transport is None:
+            return 0.0
+        unsent = transport.get_write_buffer_size()
+        if unsent < self._unsent < math.inf:
+            self.blocked_since = now
+        self._unsent = unsent
+        return now - self.blocked_since
+
     def abort(self) -> None:
         """Cut the connection."""
         if self._request.transport is not None:
@@ -162,11 +175,21 @@ class ReplyWriter:
     async def _end(self, kind: FrameKind, document: dict[str, Any]) -> None:
         self._ended = True
         data = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
-        try:
+        with self._blocking():
             await self.response.write_eof(data)
+
+    @contextmanager
+    def _blocking(self) -> Iterator[None]:
+        """Note that the block waits for the reader, and whether the reader has gone."""
+        self.last_write = self.blocked_since = self._loop.time()
+        self._unsent = math.inf
+        try:
+            yield
         except ConnectionError:
             self.reader_gone = True
             raise
+        finally:
+            self.blocked_since = None
 
     async def _prepare(self) -> None:
         async with self._preparing:

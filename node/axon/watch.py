@@ -67,7 +67,7 @@ class StreamWatch:
 
     async def _look(self, writer: ReplyWriter, now: float) -> None:
         if writer.blocked_since is not None:
-            if now - writer.blocked_since >= self._stall_s:
+            if writer.stalled_s(now) >= self._stall_s:
                 logger.info("a reader took nothing for %g s; its stream is cut", self._stall_s)
                 writer.abort()
         elif now - writer.last_write >= self._heartbeat_s:

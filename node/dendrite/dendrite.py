@@ -22,7 +22,7 @@ from .opening import OpeningStream, all_sent
 from .pump import Pump, ReplyLimits
 from .request import Outbound, Signer
 from .session import Session
-from .settle import settle, stamp
+from .settle import result_of, settle, stamp
 from .startline import StartLine
 from .stream import After, Stream
 from .unary import call_unary
@@ -447,7 +447,7 @@ class Dendrite:
         settle(synapse, failure, time.perf_counter() - began)
         if failure is not None and raise_errors:
             raise failure
-        return synapse.deserialize() if deserialize else synapse
+        return result_of(synapse, deserialize=deserialize, raise_errors=raise_errors)
 
 
 def _check_mode(mode: StreamMode | str) -> StreamMode:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from node.errors import CallError
+import logging
+from typing import Any
+
+from node.errors import BadReply, CallError
 from node.network import Peer
 from node.synapse import Synapse, TerminalInfo
 
-__all__ = ["settle", "stamp"]
+__all__ = ["result_of", "settle", "stamp"]
+
+logger = logging.getLogger(__name__)
 
 
 def stamp(synapse: Synapse, peer: Peer, hotkey: str) -> None:
@@ -29,3 +34,26 @@ def settle(synapse: Synapse, error: CallError | None, seconds: float) -> None:
         end.status_code = status
         end.status_message = message
         end.process_time = seconds
+
+
+def result_of(synapse: Synapse, *, deserialize: bool, raise_errors: bool) -> Any:
+    """Return what the caller of a finished call gets.
+
+    Where errors are values, a `deserialize` that raises must not spoil the other replies of a
+    fan-out: the synapse itself is returned, with status 422 if it had been a success.
+
+    Raises:
+        Exception: What `deserialize` raises, where errors are raised.
+    """
+    if not deserialize:
+        return synapse
+    try:
+        return synapse.deserialize()
+    except Exception as error:
+        if raise_errors:
+            raise
+        logger.warning("deserialize of %s failed", synapse.name, exc_info=error)
+        if synapse.is_success:
+            failure = BadReply(f"deserialize could not read the reply ({type(error).__name__})")
+            settle(synapse, failure, synapse.dendrite.process_time or 0.0)
+        return synapse

@@ -21,7 +21,7 @@ from node.synapse import StreamingSynapse, Synapse, TextStream
 from node.wire import Receipt
 
 from .pump import Pump
-from .settle import settle
+from .settle import result_of, settle
 from .timing import StreamTiming
 
 __all__ = ["After", "Stream"]
@@ -352,4 +352,6 @@ class Stream:
             self._done.set()
 
     def _result(self) -> Any:
-        return self._synapse.deserialize() if self._deserialize else self._synapse
+        return result_of(
+            self._synapse, deserialize=self._deserialize, raise_errors=self._raise_errors
+        )

@@ -8,7 +8,7 @@ synapse's hooks read.
 
 from __future__ import annotations
 
-from .frames import Frame, FrameDecoder, FrameKind, encode_frame
+from .frames import MAX_FRAME_BYTES, Frame, FrameDecoder, FrameKind, encode_frame
 from .mode_codecs import FrameEncoder, StreamDecoder, decoder_for, encoder_for
 from .modes import StreamMode
 from .pieces import TextPieces
@@ -18,6 +18,7 @@ from .schema import StreamTypes, stream_types
 from .writer import stream_writer
 
 __all__ = [
+    "MAX_FRAME_BYTES",
     "Frame",
     "FrameDecoder",
     "FrameEncoder",

@@ -1,0 +1,68 @@
+"""How much of request bodies an axon holds for senders who have not proved who they are.
+
+A signature covers the body, so the body must be read before it can be checked. Each body has a
+cap; this bounds all of them together, so that many connections can't fill the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from node.errors import Overloaded
+
+__all__ = ["BodyBudget", "BodyShare"]
+
+
+class BodyBudget:
+    """The bytes that unproven bodies may hold at once, in all.
+
+    Args:
+        max_bytes: That many.
+
+    Attributes:
+        free: Bytes that are not held.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.free = max_bytes
+
+    @contextmanager
+    def share(self) -> Iterator[BodyShare]:
+        """Give one request a share that grows with its body and is given back at the end."""
+        share = BodyShare(self)
+        try:
+            yield share
+        finally:
+            self.free += share.held
+
+    def take(self, size: int) -> None:
+        """Take bytes out of the budget.
+
+        Raises:
+            Overloaded: There are not so many left.
+        """
+        if size > self.free:
+            raise Overloaded("bodies of unproven senders hold all they may", retry_after=1.0)
+        self.free -= size
+
+
+class BodyShare:
+    """What one request holds of the budget.
+
+    Attributes:
+        held: Bytes.
+    """
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Hold more bytes.
+
+        Raises:
+            Overloaded: The budget is used up.
+        """
+        self._budget.take(size)
+        self.held += size
