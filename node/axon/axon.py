@@ -16,7 +16,7 @@ from node.errors import ConfigError, MethodNotAllowed, RouteError, WireError
 from node.keys import Keypair, Wallet, signer_of
 from node.network import Metagraph, Network, Peer, open_network
 from node.streams import StreamMode
-from node.synapse import TerminalInfo
+from node.synapse import Synapse, TerminalInfo
 from node.version import VERSION
 from node.wire import Caller, ReplayGuard, btauth
 
@@ -58,7 +58,8 @@ class Axon:
         max_workers: Forwards that run at once; more wait by priority.
         max_queue: Requests that wait at the most; beyond it callers get 503.
         protocols: Signing protocols that are accepted, of `btauth` (SDK 11 and this), `synapse`
-            (SDK 6 to 10) and `epistula`; what is left out is refused before any parsing.
+            (SDK 6 to 10), `epistula` (2) and `epistula1`; what is left out is refused before any
+            parsing.
         network: A network or its name, whose metagraph says who is registered; None admits
             every verified caller. A network given by name is closed by `stop`.
         netuid: Which metagraph; needed with a network.
@@ -140,6 +141,9 @@ class Axon:
         self._signer = signer_of(wallet)
         self._own_network = open_network(network) if isinstance(network, str) else None
         self._routes: dict[str, Route] = {}
+        if "synapse" in self.protocols:
+            # Every axon of SDK 6-10 answers the base class, which their peers use as a ping.
+            self._add(read_route(_answer_ping, None, None, None, local_names={}))
         self._max_workers = max_workers
         self._pool: ThreadPoolExecutor | None = None
         self._server: AxonServer | None = None
@@ -355,6 +359,10 @@ class Axon:
                 "stream_modes": [str(mode) for mode in StreamMode],
             }
         )
+
+
+async def _answer_ping(synapse: Synapse) -> Synapse:
+    return synapse
 
 
 def _log_access(

@@ -26,8 +26,8 @@ class Claim(Protocol):
     """What the headers of a request say about its sender; nothing of it is proved."""
 
     @property
-    def public_key(self) -> bytes:
-        """The 32-byte key that is claimed."""
+    def public_key(self) -> bytes | None:
+        """The 32-byte key that is claimed; None where only the body tells."""
 
 
 class Dialect(ABC):

@@ -23,7 +23,7 @@ from node.wire import Caller
 from .admission import Admission
 from .body import read_body
 from .budget import BodyBudget
-from .dialect import Dialect
+from .dialect import Claim, Dialect
 from .forward import ForwardRun, StreamAnswer
 from .hooks import run_hooks
 from .notary import Notary
@@ -108,8 +108,9 @@ class Exchange:
         request, rooms = self._request, self._rooms
         route = self._find_route()
         dialect = rooms.admission.pick(request.headers)
-        claim = dialect.claim(request.headers)
-        await rooms.standing.check_known(claim.public_key)
+        claim: Claim = dialect.claim(request.headers)
+        if claim.public_key is not None:
+            await rooms.standing.check_known(claim.public_key)
         with rooms.budget.share() as share:
             body = await read_body(
                 request,
@@ -120,6 +121,8 @@ class Exchange:
             self.caller = caller = dialect.prove(
                 claim, method=request.method, target=request.raw_path, body=body
             )
+        if claim.public_key is None:
+            await rooms.standing.check_known(caller.public_key)
         notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
         with ExitStack() as held:

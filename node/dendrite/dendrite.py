@@ -56,6 +56,7 @@ class Dendrite:
         per_peer: Requests that may be out to one peer, or None.
         receipts: Whether unary replies should be signed; streams are whenever the peer signs.
         bound: Whether requests name their receiver, as nearly all nodes demand.
+        secret_signatures: Whether Epistula requests carry its optional secret signatures.
         max_reply_bytes: Longest unary reply, 64 MiB by default.
         max_chunk_bytes: Longest chunk of a stream, 16 MiB by default.
         clock_ns: Gives Unix nanoseconds; for tests.
@@ -78,6 +79,7 @@ class Dendrite:
         per_peer: int | None = None,
         receipts: bool = True,
         bound: bool = True,
+        secret_signatures: bool = False,
         max_reply_bytes: int = 64 * 2**20,
         max_chunk_bytes: int = 16 * 2**20,
         clock_ns: Callable[[], int] = time.time_ns,
@@ -93,7 +95,9 @@ class Dendrite:
         self._signer = Signer(signer_of(wallet), clock_ns=clock_ns)
         self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
         self._session = Session()
-        voices = Voices(protocols, bound=bound, hotkey=self.hotkey)
+        voices = Voices(
+            protocols, bound=bound, hotkey=self.hotkey, secret_signatures=secret_signatures
+        )
         self._outbound = Outbound(self._session, self._signer, voices)
         self._pumps: set[asyncio.Task[None]] = set()
 

@@ -22,6 +22,7 @@ from node.keys.signatures import verify_signature
 from node.keys.ss58 import normalise_address
 
 from .caller import Caller, make_caller
+from .epistula_v1 import Letter
 from .epistula_v1 import verify as verify_v1
 from .header_fields import (
     is_token,
@@ -40,6 +41,7 @@ __all__ = [
     "MAX_AGE_S",
     "PROTOCOL",
     "Claim",
+    "Letter",
     "check_fresh",
     "check_receiver",
     "parse_claim",

@@ -93,7 +93,7 @@ _TIMEOUT = "timeout"
 _READ = frozenset({_NONCE, _UUID, _HOTKEY, _SIGNATURE, _RECEIVER, _BODY_HASH, _TIMEOUT})
 
 _HASH_TEXT = re.compile(r"[0-9a-f]{64}")
-_SECONDS_TEXT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,20})?(?:e[+-]?[0-9]{1,3})?")
+_SECONDS_TEXT = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?(?:e[+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)

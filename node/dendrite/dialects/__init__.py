@@ -8,10 +8,11 @@ from types import MappingProxyType
 from node.dendrite.dialect import Dialect
 
 from .btauth import BtauthDialect
+from .epistula import EpistulaDialect
 from .synapse import SynapseDialect
 
 __all__ = ["DIALECTS"]
 
 DIALECTS: Mapping[str, Callable[..., Dialect]] = MappingProxyType(
-    {dialect.name: dialect for dialect in (BtauthDialect, SynapseDialect)}
+    {dialect.name: dialect for dialect in (BtauthDialect, SynapseDialect, EpistulaDialect)}
 )
