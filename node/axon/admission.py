@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from node.errors import ConfigError, MissingSignature
-from node.wire import ReplayGuard, btauth
+from node.wire import ReplayGuard, btauth, synapse_headers
 
 from .dialect import Dialect
 
-__all__ = ["Admission", "Rules", "Window"]
+__all__ = ["Admission", "OldPeers", "Rules", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,23 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class OldPeers:
+    """What SDK 6 to 10 need beside, and how far they are trusted (WIRE.md §2.4, §2.10).
+
+    Attributes:
+        max_age_s: Oldest request that is taken, in seconds; theirs allow 4 and the timeout. A
+            short timeout makes it less, nothing makes it more.
+        require_body_hash: Whether a request that hashes nothing of its body is refused.
+        allow_uptime_nonces: Whether SDK 6.0 to 7.1 may call, whose nonces count the uptime of
+            their host and so have no age.
+    """
+
+    max_age_s: float = synapse_headers.MAX_AGE_S
+    require_body_hash: bool = False
+    allow_uptime_nonces: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """What the protocols of one axon share; one replay memory above all.
 
@@ -44,15 +61,14 @@ class Rules:
         guard: The replay memory, the same for every protocol, so that a nonce that was used in
             one is used in all.
         clock_ns: Gives Unix nanoseconds.
-        require_body_hash: Whether a request of SDK 6-10 that hashes nothing of its body is
-            refused.
+        old: What goes for SDK 6 to 10.
     """
 
     receiver: str
     window: Window
     guard: ReplayGuard
     clock_ns: Callable[[], int]
-    require_body_hash: bool = False
+    old: OldPeers
 
     @classmethod
     def of(
@@ -63,7 +79,7 @@ class Rules:
         guard: ReplayGuard | None = None,
         body_timeout_s: float = 0.0,
         clock_ns: Callable[[], int] = time.time_ns,
-        require_body_hash: bool = False,
+        old: OldPeers | None = None,
     ) -> Rules:
         """Return rules whose replay memory lasts long enough.
 
@@ -74,12 +90,12 @@ class Rules:
             body_timeout_s: Seconds that may pass between the two halves of admission. The memory
                 lasts that much longer, so that a body that is slow for honest reasons is taken.
             clock_ns: Gives Unix nanoseconds; for tests.
-            require_body_hash: As the attribute.
+            old: What goes for SDK 6 to 10; None where they are not spoken to.
 
         Raises:
             ConfigError: The guard remembers for less time than the window lasts.
         """
-        needed_s = max(window.max_age_s, window.allowed_skew_s)
+        needed_s = max(window.max_age_s, window.allowed_skew_s, old.max_age_s if old else 0.0)
         if guard is None:
             guard = ReplayGuard(window_s=needed_s + body_timeout_s + 1)
         elif guard.window_s < needed_s:
@@ -87,7 +103,7 @@ class Rules:
                 f"the replay guard remembers for {guard.window_s:g} s and the window is "
                 f"{needed_s:g} s; give the guard a window_s at least that long"
             )
-        return cls(receiver, window, guard, clock_ns, require_body_hash)
+        return cls(receiver, window, guard, clock_ns, old or OldPeers())
 
 
 class Admission:

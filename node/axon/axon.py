@@ -18,9 +18,9 @@ from node.network import Metagraph, Network, Peer, open_network
 from node.streams import StreamMode
 from node.synapse import Synapse, TerminalInfo
 from node.version import VERSION
-from node.wire import Caller, ReplayGuard, btauth
+from node.wire import Caller, ReplayGuard, btauth, synapse_headers
 
-from .admission import Admission, Rules, Window
+from .admission import Admission, OldPeers, Rules, Window
 from .budget import BodyBudget
 from .dialects import DIALECTS
 from .exchange import Exchange, Limits, ReaderGoneError, Rooms
@@ -70,10 +70,13 @@ class Axon:
         body_timeout_s: Seconds in which a body must have arrived.
         max_unproven_bytes: Bytes that bodies may hold in all before their signatures are checked,
             128 MiB by default and never less than one body; beyond it callers get 503.
-        max_age_s: Oldest request that is taken, 10 s by default.
+        max_age_s: Oldest request that is taken, 10 s by default; at least 16 s for SDK 6-10, which
+            allow 4 s and their timeout.
         allowed_skew_s: How far ahead a caller's clock may be, 2 s by default.
         require_receiver: Refuse requests that are signed for no receiver.
         require_body_hash: Refuse requests of SDK 6-10 whose signature covers nothing of the body.
+        allow_uptime_nonces: Admit SDK 6.0-7.1, whose nonces have no age, so that a request that
+            was captured before this node started can be taken once after.
         requests_per_s: Requests a second that one caller may send, or None.
         requests_at_once: Requests of one caller that may run or wait at once, or None.
         grace_s: Seconds that running replies get when the axon stops.
@@ -111,6 +114,7 @@ class Axon:
         allowed_skew_s: float = btauth.ALLOWED_SKEW_S,
         require_receiver: bool = True,
         require_body_hash: bool = False,
+        allow_uptime_nonces: bool = True,
         requests_per_s: float | None = None,
         requests_at_once: int | None = None,
         grace_s: float = 10.0,
@@ -153,7 +157,13 @@ class Axon:
             guard=guard,
             body_timeout_s=body_timeout_s,
             clock_ns=clock_ns,
-            require_body_hash=require_body_hash,
+            old=OldPeers(
+                max_age_s=max(max_age_s, synapse_headers.MAX_AGE_S),
+                require_body_hash=require_body_hash,
+                allow_uptime_nonces=allow_uptime_nonces,
+            )
+            if "synapse" in self.protocols
+            else None,
         )
         self._admission = Admission(DIALECTS[name](rules) for name in self.protocols)
         self._standing = Standing(

@@ -60,6 +60,10 @@ class Dialect(ABC):
             Overloaded: The replay memory is full.
         """
 
+    def session_of(self, claim: Any) -> str | None:
+        """Return the name that the sender gives its session, or None."""
+        return None
+
     def read_target(self, claim: Any, target: str) -> Target:
         """Return the deadline and the stream mode that a request asks for.
 

@@ -129,7 +129,7 @@ class Exchange:
             held.enter_context(rooms.pace.admit(caller.public_key))
             target = dialect.read_target(claim, request.raw_path)
             synapse = dialect.parse(route.synapse_type, claim, body)
-            self._stamp(synapse, target, caller)
+            self._stamp(synapse, target, caller, dialect.session_of(claim))
             priority = await run_hooks(route, synapse, caller)
             await rooms.slots.acquire(priority)
             run = ForwardRun(route, rooms.pool)
@@ -148,7 +148,7 @@ class Exchange:
             raise MethodNotAllowed
         return route
 
-    def _stamp(self, synapse: Synapse, target: Target, caller: Caller) -> None:
+    def _stamp(self, synapse: Synapse, target: Target, caller: Caller, session: str | None) -> None:
         """Write the verified ends of the exchange over whatever the request said of them."""
         if target.timeout_s is not None:
             synapse.timeout = target.timeout_s
@@ -157,6 +157,7 @@ class Exchange:
             ip=peer[0] if peer else None,
             port=peer[1] if peer else None,
             nonce=caller.nonce_ns,
+            uuid=session,
             hotkey=caller.hotkey,
         )
         synapse.axon = self._rooms.axon_info()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from . import btauth, epistula, synapse_headers
 from .caller import Caller
+from .nonce_store import SharedNonceStore
 from .receipt import RECEIPT_HEADER, Receipt, ReplyDigest, sign_receipt
 from .replay import ReplayGuard
 
@@ -19,6 +20,7 @@ __all__ = [
     "Receipt",
     "ReplayGuard",
     "ReplyDigest",
+    "SharedNonceStore",
     "btauth",
     "epistula",
     "sign_receipt",

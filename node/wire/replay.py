@@ -11,6 +11,8 @@ until a bucket expires. So neither load nor a clock step opens a gap (WIRE.md §
 
 from __future__ import annotations
 
+import threading
+
 from node.errors import ConfigError, Overloaded, ReplayedRequest, StaleRequest
 
 __all__ = ["ReplayGuard"]
@@ -21,7 +23,8 @@ _SECOND_NS = 1_000_000_000
 class ReplayGuard:
     """Remembers which (public key, nonce) pairs were accepted.
 
-    Not safe to call from several threads; one event loop owns it. Nothing to close.
+    Safe to call from several threads: an app that checks requests in threads may share it with an
+    axon (`SharedNonceStore`). Nothing to close.
 
     Args:
         window_s: How far a nonce may lie from the clock on either side, in seconds. At least the
@@ -42,6 +45,7 @@ class ReplayGuard:
         self._count = 0
         self._dropped_below = 0  # buckets under this number held something and were dropped
         self._purged_at = 0
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return self._count
@@ -73,10 +77,16 @@ class ReplayGuard:
         age_ns = now_ns - nonce_ns
         if abs(age_ns) > self._window_ns:
             raise StaleRequest.by(age_ns, "the nonce lies outside the replay window")
+        with self._lock:
+            self._store(public_key, nonce_ns, now_ns, tag)
+
+    def _store(self, public_key: bytes, nonce_ns: int, now_ns: int, tag: bytes) -> None:
         self._purge(now_ns)
         number = nonce_ns // _SECOND_NS
         if number < self._dropped_below:
-            raise StaleRequest.by(age_ns, "this node's clock stepped back over forgotten nonces")
+            raise StaleRequest.by(
+                now_ns - nonce_ns, "this node's clock stepped back over forgotten nonces"
+            )
         bucket = self._buckets.get(number)
         entry = public_key + nonce_ns.to_bytes(8, "big", signed=True) + tag
         if bucket is not None and entry in bucket:

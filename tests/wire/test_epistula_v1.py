@@ -81,6 +81,7 @@ def test_somebody_elses_signature_is_refused() -> None:
         {"signed_for": ["x"]},
         {"version": 2},
         {"version": "1"},
+        {"data": float("nan")},
     ],
     ids=str,
 )

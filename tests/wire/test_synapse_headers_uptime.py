@@ -45,6 +45,15 @@ def test_what_is_behind_the_window_is_stale() -> None:
         guard.check_and_store(KEY, "a", START - 16 * S - 1)
 
 
+def test_the_window_hangs_on_the_newest_nonce_swept_or_not() -> None:
+    guard = UptimeGuard(window_s=16)
+    for offset_s in (0, 10, 3):
+        guard.check_and_store(KEY, "a", START + offset_s * S)
+    # It moved by less than its length, so nothing was swept; what fell out is refused all the same.
+    with pytest.raises(StaleRequest):
+        guard.check_and_store(KEY, "a", START - 8 * S)
+
+
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=80), st.integers(1, 12))
 def test_nothing_gets_in_twice_however_it_is_swept(steps: list[int], max_entries: int) -> None:
     guard = UptimeGuard(window_s=20e-9, max_entries=max_entries)

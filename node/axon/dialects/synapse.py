@@ -36,6 +36,9 @@ class SynapseDialect(Dialect):
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._uptime_guard = (
+            synapse_headers.UptimeGuard() if rules.old.allow_uptime_nonces else None
+        )
 
     def speaks(self, headers: Mapping[str, str]) -> bool:
         """Whether a dendrite's signature, nonce or hotkey is there."""
@@ -44,21 +47,22 @@ class SynapseDialect(Dialect):
         )
 
     def claim(self, headers: Mapping[str, str]) -> synapse_headers.Claim:
-        """Read the signing headers: shape, receiver, freshness.
+        """Read the signing headers: shape and freshness.
 
         Raises:
             AuthError: As the functions of `synapse_headers` do.
         """
-        window = self._rules.window
+        # The receiver in the headers is not signed, so it is not looked at: `prove` puts this
+        # node's own address into what it verifies.
         claim = synapse_headers.parse_claim(headers)
-        synapse_headers.check_receiver(claim, self._rules.receiver)
         synapse_headers.check_fresh(
             claim,
             self._rules.clock_ns(),
-            max_age_s=window.max_age_s,
-            allowed_skew_s=window.allowed_skew_s,
+            max_age_s=self._rules.old.max_age_s,
+            allowed_skew_s=self._rules.window.allowed_skew_s,
+            allow_uptime_nonces=self._uptime_guard is not None,
         )
-        if self._rules.require_body_hash:
+        if self._rules.old.require_body_hash:
             synapse_headers.check_covered(claim)
         return claim
 
@@ -76,7 +80,12 @@ class SynapseDialect(Dialect):
             receiver=self._rules.receiver,
             now_ns=self._rules.clock_ns(),
             guard=self._rules.guard,
+            uptime_guard=self._uptime_guard,
         )
+
+    def session_of(self, claim: synapse_headers.Claim) -> str:
+        """Return the dendrite's uuid, which it wants to read in the reply."""
+        return claim.uuid
 
     def read_target(self, claim: synapse_headers.Claim, target: str) -> Target:
         """Return the caller's deadline, which is advice, and the one mode that it reads."""
@@ -91,13 +100,15 @@ class SynapseDialect(Dialect):
 
         Raises:
             InvalidBody: It does not fit.
-            BodyMismatch: A hashed field is not the one that was signed.
+            BodyMismatch: A hashed field is not the one that was signed, or other fields were
+                hashed than this route hashes.
         """
         synapse = synapse_type.parse_body(body)
         names = synapse_type.hashed_fields()
-        if names:
-            values = synapse.model_dump(include=set(names))
-            synapse_headers.check_body_hash(claim.body_hash, [values[name] for name in names])
+        values = synapse.model_dump(include=set(names)) if names else {}
+        # Also where nothing is hashed: the route is not signed, so a request that was hashed for
+        # another route could else be sent to this one with any body.
+        synapse_headers.check_body_hash(claim.body_hash, [values[name] for name in names])
         return synapse
 
     def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> web.Response:
@@ -129,6 +140,7 @@ class SynapseDialect(Dialect):
             "axon_port": axon.port or 0,
             "dendrite_hotkey": dendrite.hotkey or "",
             "dendrite_nonce": dendrite.nonce,
+            "dendrite_uuid": dendrite.uuid or "",
         }
         return synapse_headers.reply_headers(
             name=synapse.name, status=200, timeout=synapse.timeout, **ends
