@@ -45,7 +45,7 @@ async def ask(config: Config, wallet: Wallet) -> int:
             f"{config.my_uid}"
         )
     synapse = StreamPrompting(roles=["user"], messages=[config.prompt])
-    async with Dendrite(wallet) as dendrite:
+    async with Dendrite(wallet, protocols=config["dendrite.protocols"]) as dendrite:
         streams = await dendrite(
             [metagraph.axons[config.my_uid]],
             synapse,

@@ -13,10 +13,12 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import PurePath
 
 __all__ = [
     "CommaList",
     "at_least",
+    "ending_in",
     "fraction",
     "ip_address",
     "named",
@@ -157,6 +159,19 @@ def named(*names: str) -> Callable[[str], str]:
         )
 
     return name
+
+
+def ending_in(*suffixes: str) -> Callable[[str], str]:
+    """Returns a checker for names of files of a few kinds, by their suffix in any case."""
+
+    def file_name(value: str) -> str:
+        if PurePath(value).suffix.lower() in suffixes:
+            return value
+        raise argparse.ArgumentTypeError(
+            f"must be a file that ends in {' or '.join(suffixes)}, not {value!r}"
+        )
+
+    return file_name
 
 
 class CommaList:

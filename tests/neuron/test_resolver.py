@@ -146,7 +146,7 @@ def test_a_required_setting_may_come_from_anywhere(tmp_path: Path) -> None:
         (["--netuid", "8", "--axon.max_workers", "0"], ["--axon.max_workers", "1 or more"]),
         (["--netuid", "8", "--axon.ip", "all"], ["--axon.ip must be an IP address"]),
         (["--netuid", "8", "--axon.protocols", "btauht"], ["--axon.protocols", "btauth?"]),
-        (["--netuid", "8", "--axon.protocols", "epistula"], ["--axon.protocols", "'epistula'"]),
+        (["--netuid", "8", "--axon.protocols", "fiber"], ["--axon.protocols", "'fiber'"]),
         (["--netuid", "8", "--neuron.engine", "ecco"], ["--neuron.engine", "did you mean echo?"]),
         (["--netuid", "8", "--neuron.token_delay", "-1"], ["--neuron.token_delay", "0 or more"]),
         (["--netuid", "8", "--logging.trace=maybe"], ["--logging.trace must be true or false"]),
@@ -189,7 +189,7 @@ def test_what_is_wrong_in_the_environment_is_named(name: str, value: str, words:
         ("mock: true", ["--mock is not available"]),
         ("config: other.yaml", ["unknown key config"]),
         ("print_config: true", ["unknown key print_config"]),
-        ("axon.protocols: [btauth, other]", ["axon.protocols must be one of btauth"]),
+        ("axon.protocols: [btauth, other]", ["axon.protocols must be one of btauth, synapse"]),
     ],
 )
 def test_what_is_wrong_in_a_profile_is_named_with_its_line(

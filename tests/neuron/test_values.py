@@ -9,6 +9,7 @@ import pytest
 from node.neuron.values import (
     CommaList,
     at_least,
+    ending_in,
     fraction,
     ip_address,
     named,
@@ -24,6 +25,7 @@ GOOD: list[tuple[Callable[[str], Any], str, Any]] = [
     (port, "0", 0),
     (port, "65535", 65535),
     (port, " 8091 ", 8091),
+    (ending_in(".png", ".svg"), "a.b/c.SVG", "a.b/c.SVG"),
     (netuid, "0", 0),
     (at_least(1), "1", 1),
     (at_least(0), "0", 0),
@@ -64,6 +66,10 @@ BAD: list[tuple[Callable[[str], Any], str, str]] = [
     (parse_switch, "", "must be true or false"),
     (CommaList(at_least(0)), "0,x", "must be a whole number"),
     (CommaList(at_least(0)), ",", "needs at least 1"),
+    (ending_in(".png", ".svg"), "x.gif", "must be a file that ends in .png or .svg, not 'x.gif'"),
+    (ending_in(".png", ".svg"), ".png", "must be a file that ends in"),
+    (ending_in(".png", ".svg"), "folder/.png", "must be a file that ends in"),
+    (ending_in(".png", ".svg"), "png", "must be a file that ends in"),
 ]
 
 
