@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "miner": "serve a miner until a signal ends it",
         "query": "stream one prompt through several peers and compare them",
+        "receipt": "check what a node signed about a reply",
         "wallet": "make, list, show and import wallets",
         "network": "register on a local network, publish an address, show who is there",
         "demo": "start three miners on this machine and stream a prompt through them",

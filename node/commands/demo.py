@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from node.keys import Wallet
     from node.network import Network
 
-    from .display import Target
+    from .replies import Target
 
 __all__ = ["main"]
 
@@ -69,8 +69,10 @@ def _demo(config: Config, ending: _Ending) -> int:
     # Here and not above: --help need not wait for these.
     from node.network import open_network
 
+    from .asking import ask
     from .display import display_for
-    from .replies import ask, print_table
+    from .replies import Reply
+    from .reply_table import print_table
 
     with _temporary_folder() as folder:
         setting = _Setting(folder, config["miners"], config["token_delay"])
@@ -79,13 +81,14 @@ def _demo(config: Config, ending: _Ending) -> int:
             miners.start()
             targets = miners.serving(network, config["deadline"], ending)
             print(f"{len(targets)} miners registered and serve; one prompt goes to all at once.")
-            with display_for(targets, alone=False) as display:
-                replies = ending.run(
-                    ask(caller, targets, config["prompt"], timeout_s=_REPLY_S, display=display)
+            replies = [Reply(target) for target in targets]
+            with display_for(replies, alone=False) as display:
+                ending.run(
+                    ask(caller, replies, config["prompt"], timeout_s=_REPLY_S, display=display)
                 )
             miners.show_ended()
     print_table(replies)
-    return 0 if all(reply.status == 200 for reply in replies) else 1
+    return 0 if all(reply.is_good for reply in replies) else 1
 
 
 def _parser(prog: str) -> Parser:
@@ -262,7 +265,7 @@ class _Miners:
         Raises:
             NetworkError: One ended, or not all were there in time; what they wrote was shown.
         """
-        from .display import Target
+        from .replies import Target
 
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:

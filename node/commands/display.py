@@ -1,43 +1,35 @@
-"""Shows several streams of text while they come: panels on a terminal, lines elsewhere."""
+"""Shows several replies while they come: a live table on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from node.neuron.terminal_text import one_line, safe_text
 
-if TYPE_CHECKING:
-    from node.network import Peer
+from .replies import Reply
+from .reply_table import table_of
 
-__all__ = ["Display", "Lines", "Panels", "Target", "Whole", "display_for"]
+__all__ = ["Display", "Lines", "LiveTable", "Whole", "display_for", "pane_height", "rows_shown"]
 
-_LEAST_LINES = 4  # of a panel, with its border
+_LEAST_LINES = 4  # of a pane, with its border
 _MOST_LINES = 9
+_MOST_PANES = 4
 _KEPT_CHARS = 8000
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A peer that is asked, and its uid where it has one."""
-
-    peer: Peer
-    uid: int | None = None
-
-    @property
-    def label(self) -> str:
-        """`uid 3`, or the start of the hotkey."""
-        return f"uid {self.uid}" if self.uid is not None else self.peer.hotkey[:8]
+_TABLE_LINES = 6  # of a table without rows, with a heading of two lines, and of its summary
+_PANES_PER_S = 10
+_TABLES_PER_S = 4
+_KINDS = ("connecting", "waiting", "answering", "done", "failed")
 
 
 class Display(Protocol):
     """Takes pieces of text as they come, inside a `with` block."""
 
-    def add(self, target: Target, text: str) -> None:
-        """Shows a piece of a target's reply."""
+    def add(self, reply: Reply, text: str) -> None:
+        """Shows a piece of a reply."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -61,7 +53,7 @@ class _Plain:
 class Whole(_Plain):
     """One stream as it is: its text and nothing else, and a line feed at the end."""
 
-    def add(self, target: Target, text: str) -> None:
+    def add(self, reply: Reply, text: str) -> None:
         """Writes the piece."""
         sys.stdout.write(safe_text(text))
         sys.stdout.flush()
@@ -73,76 +65,128 @@ class Whole(_Plain):
 class Lines(_Plain):
     """Several streams, one line for each piece, with the target's label before it."""
 
-    def __init__(self, targets: Sequence[Target]) -> None:
-        self._width = max(len(target.label) for target in targets)
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        self._width = max(len(reply.target.label) for reply in replies)
 
-    def add(self, target: Target, text: str) -> None:
+    def add(self, reply: Reply, text: str) -> None:
         """Writes the piece on a line of its own, line feeds in it made visible."""
-        sys.stdout.write(f"{target.label:>{self._width}} | {one_line(text)}\n")
+        sys.stdout.write(f"{reply.target.label:>{self._width}} | {one_line(text)}\n")
         sys.stdout.flush()
 
 
-class Panels:
-    """Several streams, each in a panel that shows its last lines, redrawn as text comes.
+class LiveTable:
+    """A table of all replies, redrawn a few times a second, and for a few of them their text.
+
+    The text is in panes above the table, which show its last lines. At the end the panes stay and
+    the table goes, for the finished one follows; after an error everything stays as it was.
 
     Args:
-        targets: One panel for each, in this order.
+        replies: One row for each, in this order. Where the terminal has too few lines those that
+            are over give way, and a line below counts them all.
         console: A rich console on a terminal.
     """
 
-    def __init__(self, targets: Sequence[Target], console: Any) -> None:
+    def __init__(self, replies: Sequence[Reply], console: Any) -> None:
         from rich.live import Live
 
+        self._replies = list(replies)
         self._console = console
-        self._texts = dict.fromkeys(targets, "")
-        self._height = panel_height(len(targets), console.height)
-        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=15)
+        self._texts: dict[Reply, str] = {}
+        self._pane_lines = pane_height(len(self._replies), console.height)
+        if self._pane_lines:
+            self._texts = dict.fromkeys(self._replies, "")
+        self._ended = False
+        self._live = Live(
+            get_renderable=self._draw,
+            console=console,
+            refresh_per_second=_PANES_PER_S if self._texts else _TABLES_PER_S,
+        )
 
-    def add(self, target: Target, text: str) -> None:
-        """Appends to the target's panel."""
-        self._texts[target] = (self._texts[target] + safe_text(text))[-_KEPT_CHARS:]
+    def add(self, reply: Reply, text: str) -> None:
+        """Appends to the reply's pane, if it has one."""
+        if reply in self._texts:
+            self._texts[reply] = (self._texts[reply] + safe_text(text))[-_KEPT_CHARS:]
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended = kind is None
         self._live.stop()
 
     def _draw(self) -> Any:
         from rich.console import Group
 
-        return Group(*(self._panel(target) for target in self._texts))
+        parts = [self._pane(reply) for reply in self._texts]
+        if not self._ended:
+            lines = self._console.height - self._pane_lines * len(parts)
+            shown = rows_shown(self._replies, lines - _TABLE_LINES)
+            parts += [
+                table_of(shown, self._console.width, live=True),
+                self._summary(len(self._replies) - len(shown)),
+            ]
+        return Group(*parts)
 
-    def _panel(self, target: Target) -> Any:
+    def _pane(self, reply: Reply) -> Any:
         from rich.panel import Panel
         from rich.text import Text
 
-        lines = Text(self._texts[target]).wrap(self._console, self._console.width - 4)
-        body = Text("\n").join(lines[-(self._height - 2) :])
-        title = Text(f"{target.label} {target.peer}")
-        return Panel(body, title=title, title_align="left", height=self._height)
+        lines = Text(self._texts[reply]).wrap(self._console, self._console.width - 4)
+        body = Text("\n").join(lines[-(self._pane_lines - 2) :])
+        title = Text(f"{reply.target.label} {reply.target.peer}")
+        return Panel(body, title=title, title_align="left", height=self._pane_lines)
+
+    def _summary(self, hidden: int) -> Any:
+        from rich.text import Text
+
+        counts = Counter(_kind(reply) for reply in self._replies)
+        words = [f"{counts[kind]} {kind}" for kind in _KINDS if counts[kind]]
+        note = f" ({hidden} not shown)" if hidden else ""
+        text = f"{len(self._replies)} peers{note}: {', '.join(words)}"
+        return Text(text, "dim", no_wrap=True, overflow="ellipsis")
 
 
-def panel_height(count: int, terminal_lines: int) -> int:
-    """Returns the lines that each of `count` panels may have; 0 where they do not fit."""
-    height = min(_MOST_LINES, (terminal_lines - 2) // count)
+def _kind(reply: Reply) -> str:
+    if reply.status is None:
+        return reply.state
+    return "done" if reply.is_good else "failed"
+
+
+def rows_shown(replies: Sequence[Reply], room: int) -> list[Reply]:
+    """Returns the replies to show in `room` lines, at least one, those that are over last."""
+    if len(replies) <= room:
+        return list(replies)
+    ranked = sorted(range(len(replies)), key=lambda n: replies[n].status is not None)
+    return [replies[n] for n in sorted(ranked[: max(1, room)])]
+
+
+def pane_height(count: int, terminal_lines: int) -> int:
+    """Returns the lines of each of `count` panes above a table; 0 where they do not fit."""
+    if count > _MOST_PANES:
+        return 0
+    height = min(_MOST_LINES, (terminal_lines - count - _TABLE_LINES - 1) // count)
     return height if height >= _LEAST_LINES else 0
 
 
-def display_for(targets: Sequence[Target], *, alone: bool = True) -> Display:
-    """Returns the display that suits the number of targets and standard output.
+def display_for(replies: Sequence[Reply], *, alone: bool = True) -> Display:
+    """Returns the display that suits the number of replies and standard output.
 
     Args:
-        targets: Who will be shown, one or more.
-        alone: Whether a single target is shown as its bare text.
+        replies: Those that will be shown, one or more.
+        alone: Whether a single one is shown as its bare text.
     """
-    if alone and len(targets) == 1:
+    if alone and len(replies) == 1:
         return Whole()
     if sys.stdout.isatty():
         from rich.console import Console
 
         console = Console()
-        if panel_height(len(targets), console.height):
-            return Panels(targets, console)
-    return Lines(targets)
+        if not console.is_dumb_terminal:
+            return LiveTable(replies, console)
+    return Lines(replies)

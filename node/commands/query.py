@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from node.keys import Wallet
     from node.network import Metagraph, Peer
 
-    from .display import Target
+    from .replies import Reply, Target
 
 __all__ = ["main"]
 
@@ -38,6 +38,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     )
     config = resolve(parser, argv)
     _check_who(config)
+    _check_outputs(config)
     # After the settings: --help and a misspelt flag need not wait for these.
     from node.neuron.log_setup import logging_for
     from node.neuron.wallets import open_wallet
@@ -48,7 +49,9 @@ def main(argv: Sequence[str], prog: str) -> int:
         if not targets:
             sys.stderr.write(f"{prog}: {_nobody(config)}\n")
             return 1
-        return asyncio.run(_ask(config, wallet, targets))
+        replies = asyncio.run(_ask(config, wallet, targets))
+        _show(config, replies)
+    return 0 if any(reply.is_good for reply in replies) else 1
 
 
 def _check_who(config: Config) -> None:
@@ -58,10 +61,29 @@ def _check_who(config: Config) -> None:
         raise ConfigError("--netuid is required, unless --peers says who is asked")
 
 
+def _check_outputs(config: Config) -> None:
+    """Refuses what could only fail after everybody was asked."""
+    if config["plot"]:
+        from .plots import check_can_plot
+
+        check_can_plot(_path(config, "plot"))
+    if config["save"]:
+        from .saved_reply import check_can_save
+
+        check_can_save(_path(config, "save"))
+
+
+def _path(config: Config, name: str) -> Path:
+    try:
+        return Path(config[name]).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"--{name} names the home folder of nobody") from error
+
+
 def _given(config: Config) -> list[Target]:
     from node.network import load_peers, parse_peers
 
-    from .display import Target
+    from .replies import Target
 
     items = config["peers"]
     if len(items) == 1 and ("@" not in items[0] or Path(items[0]).expanduser().is_file()):
@@ -74,7 +96,7 @@ def _given(config: Config) -> list[Target]:
 def _listed(config: Config, wallet: Wallet) -> list[Target]:
     from node.network import open_network
 
-    from .display import Target
+    from .replies import Target
 
     name = config["subtensor.chain_endpoint"] or config["subtensor.network"]
     with open_network(name) as network:
@@ -110,13 +132,38 @@ def _nobody(config: Config) -> str:
     return f"nobody else serves on netuid {config['netuid']} of {name}; start a miner first"
 
 
-async def _ask(config: Config, wallet: Wallet, targets: list[Target]) -> int:
+async def _ask(config: Config, wallet: Wallet, targets: list[Target]) -> list[Reply]:
+    from .asking import ask
     from .display import display_for
-    from .replies import ask, print_table
+    from .replies import Reply
 
-    with display_for(targets) as display:
-        replies = await ask(
-            wallet, targets, config["prompt"], timeout_s=config["neuron.timeout"], display=display
+    replies = [Reply(target) for target in targets]
+    with display_for(replies) as display:
+        await ask(
+            wallet,
+            replies,
+            config["prompt"],
+            timeout_s=config["neuron.timeout"],
+            display=display,
+            protocols=config["dendrite.protocols"],
+            keep=bool(config["save"]),
         )
-    print_table(replies)
-    return 0 if any(reply.status == 200 for reply in replies) else 1
+    return replies
+
+
+def _show(config: Config, replies: list[Reply]) -> None:
+    from .reply_table import print_table
+
+    print_table(replies, wide=config["wide"])
+    if config["save"]:
+        folder = _path(config, "save")
+        saved = [(reply.saved, reply.target.file_label) for reply in replies if reply.saved]
+        for reply, label in saved:
+            reply.write(folder, label)
+        print(f"{len(saved)} of {len(replies)} replies have a receipt and are saved in {folder}")
+    if config["plot"]:
+        from .plots import draw
+
+        path = _path(config, "plot")
+        draw(replies, path)
+        print(f"plotted to {path}")

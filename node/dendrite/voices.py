@@ -57,7 +57,7 @@ class Voices:
         """Return the dialect to speak with a peer; asks it once if nothing says.
 
         Raises:
-            PeerRefused: It accepts none that may be spoken.
+            PeerRefused: It accepts none that may be spoken, or can't say now.
             aiohttp.ClientError: It could not be asked.
         """
         if peer.protocols:
@@ -89,10 +89,23 @@ class Voices:
 
 
 async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...]:
-    """Return the protocols that a peer's page names; those of an old axon when it has none."""
+    """Return the protocols that a peer's page names; those of an old axon when it has none.
+
+    Raises:
+        PeerRefused: It can't answer now, which is nothing to remember.
+        aiohttp.ClientError: It could not be asked.
+    """
     # Its times are not those of the call, and it waits at no line.
     response = await session.get(peer.url + "/", CallTrace(trace.clock, StreamTiming()))
     try:
+        if response.status == 429 or response.status >= 500:
+            # A node that drains, or a proxy without its node, says nothing of what it speaks.
+            raise PeerRefused(
+                f"asked what it speaks, it answered with HTTP status {response.status}",
+                status=response.status,
+                peer=str(peer),
+                retry_safe=True,
+            )
         page = await _read_page(response)
     finally:
         response.release()

@@ -154,13 +154,13 @@ def test_a_reader_that_leaves_leaves_nothing(tmp_path: Path, scratch: Path) -> N
     assert_nothing_is_left(tmp_path, scratch)
 
 
-def test_a_terminal_gets_panels(tmp_path: Path, scratch: Path) -> None:
+def test_a_terminal_gets_panes_and_a_live_table(tmp_path: Path, scratch: Path) -> None:
     import pty
 
     master, slave = pty.openpty()
     try:
         process = subprocess.Popen(
-            [*NODE, "demo", "--miners", "2", "--token_delay", "0"], cwd=ROOT, stdout=slave,
+            [*NODE, "demo", "--miners", "2", "--token_delay", "0.01"], cwd=ROOT, stdout=slave,
             stderr=slave, stdin=subprocess.DEVNULL,
             env=environment(tmp_path, TERM="xterm", LINES="40"),
         )  # fmt: skip
@@ -176,7 +176,10 @@ def test_a_terminal_gets_panels(tmp_path: Path, scratch: Path) -> None:
         os.close(master)
     text = shown.decode()
     assert "╭─ uid 1 " in text
-    assert "200 Success" in text
+    live, _, final = text.partition("2 miners registered")[2].rpartition("┏━")
+    assert "2 peers: 2 answering" in live
+    assert "peers:" not in final
+    assert final.count("200 Success") == 2
     assert "\x1b[?25h" in text, "the cursor is shown again"
     assert sys.executable not in text
     assert_nothing_is_left(tmp_path, scratch)
