@@ -85,8 +85,8 @@ class Dialect(ABC):
         """Return the reply that carries an answered synapse, whose own fields `body` holds."""
         return synapse_reply(body, receipt)
 
-    def failure(self, error: WireError) -> web.Response:
-        """Return the reply for an error."""
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
+        """Return the reply for an error to a request with these headers."""
         return error_reply(error)
 
     def stream_headers(self, synapse: Synapse) -> dict[str, str]:

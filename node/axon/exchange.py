@@ -235,7 +235,9 @@ class Exchange:
     def refuse(self, error: WireError) -> web.Response:
         """Return the reply for an error, as the request's protocol words it."""
         dialect = self._rooms.admission.find(self._request.headers)
-        return error_reply(error) if dialect is None else dialect.failure(error)
+        return (
+            error_reply(error) if dialect is None else dialect.failure(error, self._request.headers)
+        )
 
     def blame(self, error: Exception) -> ForwardFailed:
         """Log what was raised under an id, which is all that the caller learns of it."""

@@ -29,7 +29,7 @@ class _DetailDialect(Dialect):
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def failure(self, error: WireError) -> web.Response:
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
         """Return the usual error reply with its message as `detail` too."""
         document = {**error_document(error), "detail": error.public}
         reply = body_reply(error.status, json.dumps(document).encode())

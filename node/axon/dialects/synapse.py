@@ -7,6 +7,7 @@ nothing. Replies carry what old dendrites look for, and no receipt, which they w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,11 @@ from node.synapse import Synapse
 from node.wire import Caller, Receipt, synapse_headers
 
 __all__ = ["SynapseDialect"]
+
+_TIMEOUT_S = 12.0
+_BODY_HASH = re.compile("[0-9a-f]{64}")
+# They mean nothing, but hooks of subnets read them as numbers from every reply.
+_SIZES = {"total_size": "0", "header_size": "0"}
 
 
 class SynapseDialect(Dialect):
@@ -109,6 +115,7 @@ class SynapseDialect(Dialect):
         # Also where nothing is hashed: the route is not signed, so a request that was hashed for
         # another route could else be sent to this one with any body.
         synapse_headers.check_body_hash(claim.body_hash, [values[name] for name in names])
+        synapse.computed_body_hash = claim.body_hash
         return synapse
 
     def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> web.Response:
@@ -119,16 +126,18 @@ class SynapseDialect(Dialect):
         reply.headers.update(self.stream_headers(synapse))
         return reply
 
-    def failure(self, error: WireError) -> web.Response:
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
         """Return an error reply with the headers that SDK 6 reads the status from."""
         reply = error_reply(error)
-        headers = synapse_headers.reply_headers(
+        said = synapse_headers.reply_headers(
             name="Synapse",
             status=error.status,
             message=error.public,
+            timeout=_read_timeout(headers.get("timeout", "")),
+            body_hash=_read_hash(headers.get("computed_body_hash", "")),
             axon_hotkey=self._rules.receiver,
         )
-        reply.headers.update(headers)
+        reply.headers.update(_SIZES | said)
         return reply
 
     def stream_headers(self, synapse: Synapse) -> dict[str, str]:
@@ -141,7 +150,22 @@ class SynapseDialect(Dialect):
             "dendrite_hotkey": dendrite.hotkey or "",
             "dendrite_nonce": dendrite.nonce,
             "dendrite_uuid": dendrite.uuid or "",
+            "body_hash": synapse.computed_body_hash,
         }
-        return synapse_headers.reply_headers(
+        return _SIZES | synapse_headers.reply_headers(
             name=synapse.name, status=200, timeout=synapse.timeout, **ends
         )
+
+
+def _read_timeout(text: str) -> float:
+    """Return what to say of the timeout in an error reply: the sender's own, if it is one."""
+    try:
+        timeout_s = float(text)
+    except ValueError:
+        return _TIMEOUT_S
+    return timeout_s if 0 < timeout_s <= MAX_TIMEOUT_S else _TIMEOUT_S
+
+
+def _read_hash(text: str) -> str:
+    """Return the sender's own body hash, if it is one; nothing else of a request is echoed."""
+    return text if _BODY_HASH.fullmatch(text) else synapse_headers.EMPTY_BODY_HASH
