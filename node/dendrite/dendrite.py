@@ -376,7 +376,7 @@ class Dendrite:
         lock: AbstractAsyncContextManager[Any] | None = None,
     ) -> Stream:
         copy = synapse.copy_for_call()
-        stamp(copy, peer, self.hotkey)
+        stamp(copy, peer, self.hotkey, asking.deadlines.total)
         pump = Pump(self._outbound, peer, asking, self._limits, self._gate, line)
         task = pump.start()
         self._pumps.add(task)
@@ -402,7 +402,9 @@ class Dendrite:
         raise_errors: bool = False,
     ) -> list[Stream]:
         asking = self._ask_stream(synapse, timeout)
-        line = StartLine(len(peers), _BARRIER_S) if barrier and peers else None
+        # More than may be out at once can't be at the line together.
+        runners = min(len(peers), self._at_once or len(peers))
+        line = StartLine(runners, _BARRIER_S) if barrier and peers else None
         return [
             self._open(peer, synapse, asking, deserialize, raise_errors, line=line)
             for peer in peers
@@ -434,7 +436,7 @@ class Dendrite:
         raise_errors: bool,
     ) -> Any:
         synapse = synapse.copy_for_call()
-        stamp(synapse, peer, self.hotkey)
+        stamp(synapse, peer, self.hotkey, asking.deadlines.total)
         failure: CallError | None = None
         async with self._gate.place(peer.public_key):
             began = time.perf_counter()

@@ -44,6 +44,8 @@ async def merge(streams: Sequence[Stream]) -> AsyncIterator[tuple[Peer | None, A
         await asyncio.gather(*tasks)
     finally:
         await _end(tasks)
+        # Also one whose task was cancelled before it began to read.
+        await asyncio.gather(*(stream.aclose() for stream in streams))
 
 
 async def _feed(stream: Stream, queue: asyncio.Queue[tuple[Peer | None, Any]]) -> None:

@@ -14,8 +14,10 @@ __all__ = ["result_of", "settle", "stamp"]
 logger = logging.getLogger(__name__)
 
 
-def stamp(synapse: Synapse, peer: Peer, hotkey: str) -> None:
-    """Write the two ends of a call that is about to start."""
+def stamp(synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | None) -> None:
+    """Write the two ends of a call that is about to start, and how long it may take."""
+    if timeout_s is not None:
+        synapse.timeout = timeout_s
     synapse.dendrite = TerminalInfo.model_construct(hotkey=hotkey)
     synapse.axon = TerminalInfo.model_construct(hotkey=peer.hotkey, ip=peer.ip, port=peer.port)
 

@@ -227,7 +227,7 @@ class Stream:
     async def _check_not_mine(self) -> None:
         """Refuse to wait for the very task that waits; after a `break` let that take effect."""
         for _ in range(_BREAK_TURNS):
-            if self._reader is None or self._reader is not asyncio.current_task():
+            if self._done.is_set() or self._reader is not asyncio.current_task():
                 return
             await asyncio.sleep(0)
         raise RuntimeError("this stream is being iterated here; await it after the loop")

@@ -109,7 +109,8 @@ async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...
         page = await _read_page(response)
     finally:
         response.release()
-        trace.clock.enter("connect")
+    # Not where it failed: a deadline that has passed can't be moved.
+    trace.clock.enter("connect")
     named = page.get("protocols")
     if isinstance(named, list) and all(isinstance(name, str) for name in named) and named:
         return tuple(named[:16])
