@@ -360,10 +360,13 @@ class CallError(NodeError):
     status: int = 500
 
     def __init__(self, detail: str, *, peer: str = "", retry_safe: bool = False) -> None:
-        super().__init__(f"{peer}: {detail}" if peer else detail)
+        super().__init__(detail)
         self.detail = detail
         self.peer = peer
         self.retry_safe = retry_safe
+
+    def __str__(self) -> str:
+        return f"{self.peer}: {self.detail}" if self.peer else self.detail
 
 
 class PeerUnreachable(CallError):

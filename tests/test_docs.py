@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -39,7 +40,8 @@ PYTHON = {block.name: block.text for block in BLOCKS if block.language == "pytho
 
 
 def test_every_python_block_has_a_name_by_which_a_test_runs_it() -> None:
-    assert set(PYTHON) == {"my_miner.py", "my_validator.py", "pair.py"}
+    migrated = {"subnet_protocol.py", "subnet_miner.py", "subnet_validator.py"}
+    assert set(PYTHON) == {"my_miner.py", "my_validator.py", "pair.py", "typed.py"} | migrated
 
 
 @pytest.fixture
@@ -72,12 +74,15 @@ def commands() -> list[str]:
     return [line for line in lines if line and not line.startswith(ELSEWHERE)]
 
 
-def test_the_pair_runs(home: Path) -> None:
-    done = run(home, "python pair.py")
-    assert (done.returncode, done.stdout.strip()) == (0, "5 True"), done.stderr
+@pytest.mark.parametrize(
+    ("script", "printed"), [("pair.py", "5 True"), ("typed.py", "so it goes\n1 True")]
+)
+def test_what_needs_no_network_runs(home: Path, script: str, printed: str) -> None:
+    done = run(home, f"python {script}")
+    assert (done.returncode, done.stdout.strip()) == (0, printed), done.stderr
 
 
-@pytest.mark.parametrize("miner_command", [line for line in commands() if "miner.py" in line])
+@pytest.mark.parametrize("miner_command", [line for line in commands() if "my_miner.py" in line])
 def test_the_first_miner_and_the_first_validator_talk(home: Path, miner_command: str) -> None:
     for line in commands():
         if "wallet new" in line:
@@ -127,3 +132,49 @@ def help_of(home: Path, words: list[str]) -> str:
     names = [word for word in words[1:3] if not word.startswith("-")]
     shown = run(home, f"ganglion {' '.join(names)} --help")
     return shown.stdout + run(home, "ganglion --help").stdout
+
+
+def after(diff: str, text: str) -> str:
+    """Return a file with a diff block applied, whose context is all of the file that it names."""
+    lines = [line or " " for line in diff.splitlines()]
+    before = "".join(line[1:] + "\n" for line in lines if line[0] in " -")
+    assert text.count(before) == 1, f"the diff does not fit: {before}"
+    return text.replace(before, "".join(line[1:] + "\n" for line in lines if line[0] in " +"))
+
+
+DIFFS = [block for block in BLOCKS if block.language == "diff"]
+
+
+def test_the_first_step_of_migrating_is_the_one_line_that_its_files_have() -> None:
+    (first,) = (block for block in DIFFS if not block.name)
+    old, new = (line[1:] for line in first.text.splitlines())
+    for name in ("subnet_protocol.py", "subnet_miner.py", "subnet_validator.py"):
+        assert new in PYTHON[name].splitlines()
+        assert old not in PYTHON[name]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_migrated_subnet_runs_after_each_step(home: Path, steps: int) -> None:
+    if steps == 2:
+        for block in DIFFS:
+            if block.name:
+                (home / block.name).write_text(after(block.text, PYTHON[block.name]))
+    lines = [line for line in commands() if "--wallet.name subnet" in line]
+    *prepare, miner_command, validator_command = lines
+    for line in prepare:
+        done = run(home, line)
+        assert done.returncode == 0, done.stderr
+    command = miner_command.replace("--axon.port 10000", "--axon.port 0 --axon.ip 127.0.0.1")
+    with subprocess.Popen(
+        shlex.split(command), cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True
+    ) as miner:
+        try:
+            wait_until_served(home)
+            answer = run(home, validator_command)
+        finally:
+            miner.send_signal(signal.SIGINT)
+            _, log = miner.communicate(timeout=20)
+    assert (miner.returncode, log) == (0, log), log
+    assert answer.stderr == ""
+    scores, success = answer.stdout.splitlines()
+    assert (scores, success.partition(" ")[0]) == ("{1: 1.0}", "True")

@@ -31,6 +31,7 @@ FLOORS = {
     "node.dendrite": 3,
     "node.neuron": 4,
     "node.commands": 5,
+    "node.compat": 5,
     "node.cli": 5,
     "node.__main__": 5,
 }
@@ -128,6 +129,16 @@ def test_protocols_use_the_public_names_only(name: str) -> None:
 def test_only_floor_four_and_above_import_protocols() -> None:
     users = [name for name in MODULES if name.startswith("node.") and uses_protocols(name)]
     assert [name for name in users if (floor_of(name) or 0) < 4] == []
+
+
+def test_nothing_else_imports_the_old_names() -> None:
+    users = [
+        name
+        for name in MODULES
+        if room_of(name) != "node.compat"
+        and any(target.startswith("node.compat") for target in imports_of(name))
+    ]
+    assert users == []
 
 
 def uses_protocols(name: str) -> bool:
