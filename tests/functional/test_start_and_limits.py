@@ -1,0 +1,275 @@
+"""Requests that go together, and requests that wait for a place: neither is the peer's time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import pytest
+
+from node import Axon, Dendrite, Keypair, Peer
+from node.dendrite import dendrite as dendrite_module
+from node.errors import ConfigError
+
+from .synapses import Echo, Words, until
+
+
+class Node:
+    """A node that waits before it answers, and notes how many it serves at once."""
+
+    def __init__(self, keypair: Keypair) -> None:
+        self.pause_s = 0.0
+        self.inside: Counter[int] = Counter()
+        self.most = 0
+        self.began: list[float] = []
+        self.fail = False
+        self.axon = Axon(keypair, ip="127.0.0.1", port=0, max_workers=100)
+        self.axon.attach(self.words).attach(self.echo)
+
+    async def words(self, synapse: Words) -> AsyncIterator[str]:
+        await self._serve()
+        yield "x"
+
+    async def echo(self, synapse: Echo) -> Echo:
+        await self._serve()
+        return synapse
+
+    async def _serve(self) -> None:
+        self.began.append(time.perf_counter())
+        self.inside[0] += 1
+        self.most = max(self.most, self.inside[0])
+        try:
+            await asyncio.sleep(self.pause_s)
+            if self.fail:
+                raise ValueError("broken")
+        finally:
+            self.inside[0] -= 1
+
+
+@pytest.fixture
+async def node(bob: Keypair) -> AsyncIterator[Node]:
+    node = Node(bob)
+    async with node.axon:
+        yield node
+
+
+@pytest.fixture
+def connect_after(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that connections take to come about, in the order in which they are made."""
+    delays: list[float] = []
+    connect = aiohttp.TCPConnector.connect
+
+    async def slow(self: Any, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(delays.pop(0) if delays else 0)
+        return await connect(self, *args, **options)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow)
+    return delays
+
+
+# The start line.
+
+STAGGER = [0.0, 0.1, 0.5, 0.2, 0.0, 0.4, 0.3, 0.05]
+
+
+@pytest.mark.parametrize("barrier", [True, False])
+async def test_with_a_barrier_all_go_together_once_the_last_is_ready(
+    node: Node, dendrite: Dendrite, connect_after: list[float], barrier: bool
+) -> None:
+    connect_after += STAGGER
+    began = time.perf_counter()
+    async with dendrite.fan_out(
+        [node.axon.info()] * len(STAGGER), Words(), barrier=barrier
+    ) as streams:
+        assert all([(await stream).is_success for stream in streams])
+    sent = [stream.timing.sent_at or 0.0 for stream in streams]
+    spread = max(sent) - min(sent)
+    if barrier:
+        assert spread < 0.15  # where the connections came over half a second
+        assert min(sent) - began >= 0.49
+    else:
+        assert spread > 0.4
+    connected = [stream.timing.connected_s or 0.0 for stream in streams]
+    assert all(delay <= at < delay + 0.3 for delay, at in zip(STAGGER, connected, strict=True))
+    assert max(node.began) - min(node.began) >= (0 if barrier else 0.3)
+
+
+async def test_the_call_form_has_a_barrier_too(
+    node: Node, dendrite: Dendrite, connect_after: list[float]
+) -> None:
+    connect_after += [0.0, 0.2]
+    streams = await dendrite([node.axon.info()] * 2, Words(), barrier=True)
+    assert all([(await stream).is_success for stream in streams])
+    sent = [stream.timing.sent_at or 0.0 for stream in streams]
+    assert abs(sent[0] - sent[1]) < 0.1
+
+
+async def test_everything_is_signed_before_the_first_goes(
+    node: Node, dendrite: Dendrite, connect_after: list[float]
+) -> None:
+    connect_after += [0.0, 0.3]
+    streams = await dendrite([node.axon.info()] * 2, Words(), barrier=True)
+    finals = [await stream for stream in streams]
+    assert streams[0].timing.sent_s is not None
+    offset_ns = time.time_ns() - time.perf_counter_ns()
+    sent_ns = min(stream.timing.sent_at or 0.0 for stream in streams) * 1e9 + offset_ns
+    for final in finals:
+        assert final.receipt.nonce_ns < sent_ns - 0.2e9
+
+
+async def test_a_peer_that_is_dead_holds_nobody_up(node: Node, dendrite: Dendrite) -> None:
+    dead = Peer(hotkey=node.axon.hotkey, ip="127.0.0.1", port=1)
+    silent = Peer(hotkey=node.axon.hotkey, ip="127.0.0.1", port=0)
+    began = time.perf_counter()
+    peers = [dead, node.axon.info(), silent, node.axon.info()]
+    async with dendrite.fan_out(peers, Words(), barrier=True) as streams:
+        finals = [await stream for stream in streams]
+    assert time.perf_counter() - began < 1.0
+    assert [final.dendrite.status_code for final in finals] == [503, 200, 503, 200]
+
+
+async def test_a_peer_that_does_not_connect_is_waited_for_no_longer_than_the_limit(
+    node: Node, dendrite: Dendrite, black_hole: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dendrite_module, "_BARRIER_S", 0.3)
+    began = time.perf_counter()
+    async with dendrite.fan_out([black_hole, node.axon.info()], Words(), barrier=True) as streams:
+        final = await streams[1]
+        assert final.is_success
+        assert 0.3 <= time.perf_counter() - began < 1.5
+        assert (streams[1].timing.sent_s or 0) >= 0.29
+        assert streams[0].timing.connected_s is None
+
+
+async def test_waiting_at_the_line_is_no_part_of_any_deadline(
+    node: Node, alice: Keypair, connect_after: list[float]
+) -> None:
+    node.pause_s = 0.2
+    connect_after += [0.0, 0.8]
+    async with Dendrite(alice, connect=2, first_byte=0.5, idle=0.5) as dendrite:
+        peers = [node.axon.info()] * 2
+        async with dendrite.fan_out(peers, Words(), timeout=1.6, barrier=True) as streams:
+            first = await streams[0]
+            assert first.is_success, first.dendrite.status_message
+            assert (await streams[1]).is_success
+
+
+@pytest.mark.parametrize("when", ["at the line", "connecting"])
+async def test_a_barrier_that_is_left_sends_nothing(
+    node: Node, dendrite: Dendrite, connect_after: list[float], when: str
+) -> None:
+    connect_after += [0.0, 5.0] if when == "at the line" else [5.0, 5.0]
+    async with dendrite.fan_out([node.axon.info()] * 2, Words(), barrier=True) as streams:
+        if when == "at the line":
+            await until(lambda: streams[0].timing.connected_s is not None)
+    await asyncio.sleep(0.05)
+    assert node.began == []
+    assert all(stream.timing.sent_s is None for stream in streams)
+
+
+async def test_a_barrier_of_more_than_may_be_out_at_once_still_goes(
+    node: Node, alice: Keypair
+) -> None:
+    began = time.perf_counter()
+    peers = [node.axon.info()] * 6
+    async with (
+        Dendrite(alice, at_once=2) as dendrite,
+        dendrite.fan_out(peers, Words(), barrier=True) as streams,
+    ):
+        assert all([(await stream).is_success for stream in streams])
+    assert time.perf_counter() - began < 1.5
+    assert node.most <= 2
+
+
+# Limits.
+
+
+@pytest.mark.parametrize("limits", [{"at_once": 2}, {"per_peer": 2}, {"at_once": 4, "per_peer": 2}])
+@pytest.mark.parametrize("question", [Words(), Echo(text="x")], ids=["streams", "unary"])
+async def test_waiting_for_a_place_is_not_the_peers_time(
+    node: Node, alice: Keypair, limits: dict[str, int], question: Any
+) -> None:
+    """Three rounds of 0.2 s under a deadline of 0.5 s: each has the whole of it."""
+    node.pause_s = 0.2
+    began = time.perf_counter()
+    async with Dendrite(alice, first_byte=0.5, **limits) as dendrite:  # type: ignore[arg-type]
+        replies = await dendrite([node.axon.info()] * 6, question, timeout=0.5, streaming=False)
+    assert time.perf_counter() - began >= 0.59
+    assert node.most == 2
+    assert [reply.dendrite.status_code for reply in replies] == [200] * 6
+    assert all(0.19 < reply.dendrite.process_time < 0.5 for reply in replies)
+
+
+async def test_the_timing_of_a_stream_begins_with_its_place(node: Node, alice: Keypair) -> None:
+    node.pause_s = 0.2
+    async with Dendrite(alice, at_once=1) as dendrite:
+        streams = await dendrite([node.axon.info()] * 4, Words())
+        assert [stream.timing.sent_s is None for stream in streams].count(True) >= 2
+        finals = [await stream for stream in streams]
+    assert all(final.is_success for final in finals)
+    for stream in streams:
+        assert 0.19 < (stream.timing.first_byte_s or 0) < 0.4
+        assert (stream.timing.total_s or 9) < 0.5
+    starts = [stream.timing.began for stream in streams]
+    assert all(later - earlier >= 0.19 for earlier, later in pairwise(starts))
+
+
+async def test_a_limit_per_peer_does_not_hold_up_other_peers(node: Node, alice: Keypair) -> None:
+    other = Node(Keypair.from_uri("//Charlie"))
+    node.pause_s = 0.5
+    async with other.axon, Dendrite(alice, per_peer=1) as dendrite:
+        peers = [node.axon.info()] * 3 + [other.axon.info()]
+        streams = await dendrite(peers, Words())
+        began = time.perf_counter()
+        assert (await streams[3]).is_success
+        assert time.perf_counter() - began < 0.4
+        assert node.most == 1
+        for stream in streams:
+            await stream.aclose()
+
+
+@pytest.mark.parametrize("how", ["failure", "aclose", "cancel", "deadline", "unreachable"])
+async def test_a_place_is_given_back_however_a_request_ends(
+    node: Node, alice: Keypair, how: str
+) -> None:
+    node.fail = how == "failure"
+    node.pause_s = 0.0 if how == "failure" else 30.0
+    dead = Peer(hotkey=node.axon.hotkey, ip="127.0.0.1", port=1)
+    async with Dendrite(alice, at_once=1, per_peer=1) as dendrite:
+        peer = dead if how == "unreachable" else node.axon.info()
+        stream = await dendrite(peer, Words(), timeout=0.1 if how == "deadline" else 60)
+        if how == "aclose":
+            await stream.aclose()
+        elif how == "cancel":
+            reading = asyncio.ensure_future(stream.final())
+            await until(lambda: node.began)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        else:
+            assert (await stream).is_failure
+        node.pause_s, node.fail = 0.0, False
+        async with asyncio.timeout(1.0):
+            assert (await dendrite.call(node.axon.info(), Words())).is_success
+            assert (await dendrite(node.axon.info(), Echo(text="x"))).is_success
+
+
+async def test_one_that_waits_for_a_place_can_be_closed(node: Node, alice: Keypair) -> None:
+    node.pause_s = 30
+    async with Dendrite(alice, at_once=1) as dendrite:
+        first, second = await dendrite([node.axon.info()] * 2, Words(), timeout=60)
+        await asyncio.wait_for(second.aclose(), 0.5)
+        assert second.done
+        await first.aclose()
+    assert len(node.began) == 1
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize("name", ["at_once", "per_peer"])
+def test_a_limit_below_one_is_refused(alice: Keypair, name: str, limit: int) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Dendrite(alice, **{name: limit})  # type: ignore[arg-type]
