@@ -70,8 +70,8 @@ class Axon:
         body_timeout_s: Seconds in which a body must have arrived.
         max_unproven_bytes: Bytes that bodies may hold in all before their signatures are checked,
             128 MiB by default and never less than one body; beyond it callers get 503.
-        max_age_s: Oldest request that is taken, 10 s by default; at least 16 s for SDK 6-10, which
-            allow 4 s and their timeout.
+        max_age_s: Oldest request that is taken, 10 s by default.
+        synapse_max_age_s: The same for SDK 6-10, 16 s by default: they allow 4 s and their timeout.
         allowed_skew_s: How far ahead a caller's clock may be, 2 s by default.
         require_receiver: Refuse requests that are signed for no receiver.
         require_body_hash: Refuse requests of SDK 6-10 whose signature covers nothing of the body.
@@ -111,6 +111,7 @@ class Axon:
         body_timeout_s: float = 20.0,
         max_unproven_bytes: int = 128 * 2**20,
         max_age_s: float = btauth.MAX_AGE_S,
+        synapse_max_age_s: float = synapse_headers.MAX_AGE_S,
         allowed_skew_s: float = btauth.ALLOWED_SKEW_S,
         require_receiver: bool = True,
         require_body_hash: bool = False,
@@ -129,6 +130,7 @@ class Axon:
                 "max_workers": max_workers,
                 "max_body_bytes": max_body_bytes,
                 "max_age_s": max_age_s,
+                "synapse_max_age_s": synapse_max_age_s,
                 "heartbeat_s": heartbeat_s,
                 "stall_s": stall_s,
             },
@@ -158,7 +160,7 @@ class Axon:
             body_timeout_s=body_timeout_s,
             clock_ns=clock_ns,
             old=OldPeers(
-                max_age_s=max(max_age_s, synapse_headers.MAX_AGE_S),
+                max_age_s=synapse_max_age_s,
                 require_body_hash=require_body_hash,
                 allow_uptime_nonces=allow_uptime_nonces,
             )

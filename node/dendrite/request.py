@@ -10,7 +10,7 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from node.errors import BadReply, PeerUnreachable
+from node.errors import BadReply, PeerRefused, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
 
@@ -105,7 +105,9 @@ class Outbound:
         try:
             await _check_status(response, peer)
             dialect.check_reply(response.headers, peer)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, PeerRefused) and error.code == "missing_signature":
+                self._voices.forget(peer)
             response.close()
             raise
         return Sent(response, question)

@@ -73,6 +73,10 @@ class Voices:
                 self._remembered.popitem(last=False)
         return self._dialects[name]
 
+    def forget(self, peer: Peer) -> None:
+        """Ask this peer again next time: it did not know the protocol that it was spoken to in."""
+        self._remembered.pop((peer.public_key, peer.url), None)
+
     def _common(self, peer: Peer, accepted: Iterable[str]) -> Dialect:
         names = set(accepted)
         for name, dialect in self._dialects.items():

@@ -122,8 +122,10 @@ _FLAGS: tuple[Flag, ...] = (
          "(SDK 11 and this), synapse (SDK 6-10), epistula, epistula1",
          CommaList(named("btauth", "synapse", "epistula", "epistula1")), ("btauth",), "NAMES",
          kinds=_SERVER),
-    Flag("axon.max_age_s", "axon", "oldest signed request that is taken; 16 at least for SDK 6-10",
+    Flag("axon.max_age_s", "axon", "oldest signed request that is taken",
          seconds(), 10.0, "SECONDS", kinds=_SERVER),
+    Flag("axon.synapse_max_age_s", "axon", "the same for SDK 6-10, whose own window is 4 s and the "
+         "timeout", seconds(), 16.0, "SECONDS", kinds=_SERVER),
     Flag("axon.allow_unbound", "axon", "take requests that were signed for no receiver",
          kinds=_SERVER),
     Flag("axon.require_body_hash", "axon", "refuse requests of SDK 6-10 that sign nothing of "

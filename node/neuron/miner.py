@@ -246,6 +246,7 @@ class Miner:
             grace_s=config["axon.grace_s"],
             protocols=config["axon.protocols"],
             max_age_s=config["axon.max_age_s"],
+            synapse_max_age_s=config["axon.synapse_max_age_s"],
             require_receiver=not config["axon.allow_unbound"],
             require_body_hash=config["axon.require_body_hash"],
             allow_uptime_nonces=not config["axon.refuse_uptime_nonces"],
