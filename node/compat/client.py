@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 import uuid
 import weakref
@@ -29,8 +28,6 @@ from .messages import Synapse
 from .settings import COMMAND_LINE
 
 __all__ = ["Dendrite"]
-
-logger = logging.getLogger(__name__)
 
 _Guard = AsyncGenerator[None, None]
 _Open = dict[asyncio.AbstractEventLoop, tuple[native.Dendrite, _Guard]]
@@ -96,7 +93,7 @@ class Dendrite:
             ConfigError: An axon is none, or the timeout is not above 0.
         """
         here = await self._here()
-        question = _question(synapse, timeout)
+        question = Synapse() if synapse is None else synapse
         many = isinstance(axons, list | tuple)
         peers = [as_peer(axon) for axon in (axons if many else [axons])]
         replies: list[Any] = await here(
@@ -124,7 +121,7 @@ class Dendrite:
         """
         here = await self._here()
         return await here.call(
-            as_peer(target_axon), _question(synapse, timeout), timeout, deserialize
+            as_peer(target_axon), Synapse() if synapse is None else synapse, timeout, deserialize
         )
 
     async def call_stream(
@@ -140,9 +137,7 @@ class Dendrite:
             ConfigError: As `forward`.
         """
         here = await self._here()
-        stream = await here.stream(
-            as_peer(target_axon), _question(synapse, timeout), timeout, deserialize
-        )
+        stream = await here.stream(as_peer(target_axon), synapse, timeout, deserialize)
         async with contextlib.aclosing(_items(stream)) as items:
             async for item in items:
                 yield item
@@ -182,7 +177,7 @@ class Dendrite:
     ) -> Any:
         many = isinstance(axons, list | tuple)
         peers = [as_peer(axon) for axon in (axons if many else [axons])]
-        question = _question(synapse, timeout)
+        question = Synapse() if synapse is None else synapse
         async with self._new() as here:
             replies: list[Any] = await here(peers, question, timeout, deserialize, run_async, False)
         return replies if many else replies[0]
@@ -290,10 +285,3 @@ async def _items(stream: native.Stream) -> AsyncGenerator[Any, None]:
     async with contextlib.aclosing(stream):
         async for item in stream:
             yield item
-
-
-def _question(synapse: Any, timeout: float | None) -> Any:
-    question = Synapse() if synapse is None else synapse.copy_for_call()
-    if timeout is not None:
-        question.timeout = timeout
-    return question

@@ -6,7 +6,6 @@ is 0.0 for every neuron of a network without one.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,14 +217,6 @@ class Metagraph:
 
     def __len__(self) -> int:
         return int(self.n)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Metagraph:
-        """Return a copy that reads through the same subtensor."""
-        copy = Metagraph.__new__(Metagraph)
-        memo[id(self)] = copy
-        for name, value in self.__dict__.items():
-            copy.__dict__[name] = value if name == "subtensor" else deepcopy(value, memo)
-        return copy
 
     def __repr__(self) -> str:
         return (

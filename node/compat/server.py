@@ -8,7 +8,6 @@ forwards in worker threads.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import threading
 import weakref
@@ -27,8 +26,6 @@ from .loop_thread import LoopThread
 from .settings import COMMAND_LINE, Config, add_group, check_group, defaults, setting
 
 __all__ = ["Axon"]
-
-logger = logging.getLogger(__name__)
 
 _MAX_PORT = 65_535
 _POOL_END_S = 1.0

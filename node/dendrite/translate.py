@@ -10,7 +10,14 @@ from typing import Any
 import aiohttp
 import pydantic_core
 
-from node.errors import CallError, PeerRefused, PeerTimeout, PeerUnreachable, StreamInterrupted
+from node.errors import (
+    BadReply,
+    CallError,
+    PeerRefused,
+    PeerTimeout,
+    PeerUnreachable,
+    StreamInterrupted,
+)
 
 from .deadlines import PhaseClock
 from .timing import StreamTiming
@@ -27,6 +34,7 @@ def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[N
     Raises:
         PeerTimeout: A deadline passed.
         PeerUnreachable: No connection, or it closed before the reply's status.
+        BadReply: What came instead of the status is no HTTP.
         StreamInterrupted: The reply broke off after its status.
     """
     try:
@@ -45,6 +53,8 @@ def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[N
             raise StreamInterrupted(
                 "the reply broke off", chunks=timing.chunks, peer=peer
             ) from error
+        if isinstance(error, aiohttp.ClientResponseError):
+            raise BadReply("it sent what is no HTTP reply", peer=peer) from error
         raise PeerUnreachable(
             f"not reachable ({_reason(error)})", peer=peer, retry_safe=timing.sent_s is None
         ) from error

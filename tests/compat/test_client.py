@@ -161,7 +161,10 @@ async def test_leaving_a_stream_closes_it(axon: bt.Axon, dendrite: bt.Dendrite) 
     async with dendrite:
         response = await dendrite(axon, Letters(text=""))
         assert await anext(response) == ["x"]
+        (here, _) = next(iter(dendrite._open.values()))
+        assert here._pumps
         await response.aclose()
+        assert not here._pumps
         assert await asyncio.to_thread(ended.wait, 5)
     await asyncio.to_thread(axon.stop)
 
@@ -261,6 +264,15 @@ def test_a_loop_that_stands_still_is_closed_from_outside(
     dendrite.close_session()
     assert dendrite._open == {}
     loop.close()
+
+
+async def test_loops_that_were_closed_are_forgotten(served: bt.Axon, dendrite: bt.Dendrite) -> None:
+    closed = asyncio.new_event_loop()
+    closed.close()
+    dendrite._open[closed] = None  # type: ignore[assignment]
+    async with dendrite:
+        assert await dendrite(served, Double(x=1)) == 2
+        assert list(dendrite._open) == [asyncio.get_running_loop()]
 
 
 async def test_close_session_inside_a_loop_says_what_to_do(dendrite: bt.Dendrite) -> None:

@@ -40,6 +40,23 @@ def test_it_serves_from_synchronous_code_and_leaves_nothing(
     axon.stop()
 
 
+def test_its_worker_threads_have_ended_when_stop_returns(
+    miner_key: bt.Keypair, dendrite: bt.Dendrite
+) -> None:
+    together = threading.Barrier(20)
+
+    def forward(synapse: Double) -> Double:
+        together.wait(10)
+        return double(synapse)
+
+    axon = bt.axon(wallet=miner_key, ip="127.0.0.1", port=0, max_workers=20)
+    before = threading.enumerate()
+    axon.attach(forward).start()
+    assert dendrite.query([axon] * 20, Double(x=1)) == [2] * 20
+    axon.stop()
+    assert threading.enumerate() == before
+
+
 def test_it_can_be_started_twice_and_again_after_a_stop(
     axon: bt.Axon, dendrite: bt.Dendrite
 ) -> None:

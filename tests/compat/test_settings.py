@@ -88,6 +88,7 @@ def test_what_nobody_set_is_none_as_an_attribute_and_a_key_error_as_an_item() ->
     assert config.wallet._mock is None
     assert config.wallet.get("nothing", "else") == "else"
     assert config.get("axon.nothing") is None
+    assert not hasattr(config, "__array__")
     for name in ("nothing", "axon.nothing", "nothing.at.all"):
         assert name not in config
         with pytest.raises(KeyError):
@@ -237,6 +238,7 @@ def test_a_flag_is_refused_once_and_then_forgotten(argv: list[str]) -> None:
     [
         (["--a", "1", "--b", "2"], ["--a", "1"], ["--b"]),
         (["--b", "2", "x", "--a", "1"], ["--a", "1"], ["--b"]),
+        (["--b", "-", "--a", "1"], ["--a", "1"], ["--b"]),
         (["--b=2", "--a=1"], ["--a=1"], ["--b"]),
         (["--a", "-1", "-v"], ["--a", "-1", "-v"], []),
         (["--b", "-1.5", "-.5", "--a", "x"], ["--a", "x"], ["--b"]),

@@ -147,3 +147,39 @@ def test_a_process_that_serves_and_asks_ends_cleanly(folder: Path, ending: str, 
     assert lines == (
         ["Traceback (most recent call last):", "KeyError: 'told'"] if code == 1 else []
     )
+
+
+AT_THE_END = """
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import node.compat as bt
+from protocol import MyStreamingSynapse
+
+begun = threading.Event()
+
+
+async def forward(synapse: MyStreamingSynapse) -> AsyncIterator[str]:
+    try:
+        yield "x"
+        begun.set()
+        await asyncio.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+
+
+key = bt.Keypair.create_from_uri("//Bob")
+axon = bt.axon(wallet=key, ip="127.0.0.1", port=0).attach(forward).start()
+ask = threading.Thread(
+    target=bt.dendrite(key).query, args=(axon, MyStreamingSynapse(messages=[])), daemon=True
+)
+ask.start()
+begun.wait()
+"""
+
+
+def test_forwards_that_run_when_the_process_ends_are_cancelled(folder: Path) -> None:
+    (folder / "end.py").write_text(AT_THE_END)
+    code, out, _ = run(folder, "end.py")
+    assert (code, out) == (0, "cleaned up\n")

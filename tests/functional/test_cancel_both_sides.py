@@ -19,20 +19,10 @@ from node import Axon, Dendrite, Keypair, Stream
 from node.errors import StreamInterrupted
 from node.synapse import Send, StreamingReply
 
+from .open_sockets import open_sockets
 from .synapses import Words, until
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def open_sockets() -> int:
-    """Return how many sockets this process has open."""
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            count += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue  # the listing's own
-    return count
 
 
 class Miner:
