@@ -76,7 +76,8 @@ class Miner:
             Raises:
                 SystemExit: A setting is wrong; the reason is printed and the code is 2.
             """
-            parser = build_parser("miner", description=(type(self).__doc__ or "").partition("\n")[0])
+            summary = (type(self).__doc__ or "").partition("\n")[0]
+            parser = build_parser("miner", description=summary)
             self.add_args(parser)
             return resolve(parser)
 
