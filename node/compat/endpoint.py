@@ -61,11 +61,14 @@ class AxonInfo:
         Raises:
             ConfigError: The hotkey, address or port can't be used.
         """
-        known = {} if self.protocols is None else {"protocols": self.protocols}
         return Peer(
-            hotkey=self.hotkey, ip=self.ip, port=self.port, coldkey=self.coldkey,
-            version=self.version, **known,
-        )  # fmt: skip
+            hotkey=self.hotkey,
+            ip=self.ip,
+            port=self.port,
+            protocols=self.protocols or (),
+            coldkey=self.coldkey,
+            version=self.version,
+        )
 
     @property
     def is_serving(self) -> bool:

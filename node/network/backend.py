@@ -29,11 +29,20 @@ class Network(Protocol):
     def register(self, netuid: int, wallet: Wallet | Keypair) -> Any:
         """Give the wallet's hotkey a uid (int), the one that it has where it has one."""
 
-    def serve(self, netuid: int, wallet: Wallet | Keypair, peer: Peer) -> Any:
-        """Publish where the hotkey's axon answers; raises `errors.NotRegistered`."""
+    def serve(
+        self, netuid: int, wallet: Wallet | Keypair, peer: Peer, ttl_s: float | None = None
+    ) -> Any:
+        """Publish where the hotkey's axon answers; raises `errors.NotRegistered`.
+
+        A record lasts `ttl_s` seconds and is to be renewed before; None takes the backend's own
+        time, which for a file or a chain is without end.
+        """
 
     def metagraph(self, netuid: int) -> Any:
         """The subnet's `Metagraph`; an unknown subnet has no neurons."""
+
+    def hyperparameters(self, netuid: int) -> Any:
+        """The subnet's `Hyperparameters`."""
 
     def set_weights(
         self,

@@ -10,7 +10,7 @@ from node import errors
 from node.keys import Keypair
 
 from .record import Record, SealedRecord, open_record, seal_record
-from .rows import read_record, write_record
+from .rows import read_genesis_ns, read_record, write_record
 
 __all__ = ["newest_record", "publish", "store_record"]
 
@@ -22,8 +22,18 @@ def publish(
     netuid: int,
     payload: Mapping[str, Any],
     now_ns: int,
+    expires_ns: int = 0,
 ) -> None:
     """Sign a record that is newer than the stored one, and store it.
+
+    Args:
+        connection: Inside a write transaction.
+        signer: Whose record it is.
+        kind: As for `Record`.
+        netuid: As for `Record`.
+        payload: As for `Record`.
+        now_ns: The signer's clock.
+        expires_ns: As for `Record`.
 
     Raises:
         errors.NetworkError: The record is too long.
@@ -32,7 +42,15 @@ def publish(
     newest = newest_record(connection, netuid, signer.public_key, kind)
     # A clock that was set back must not keep a hotkey from its own record.
     issued_ns = max(now_ns, newest.issued_ns + 1 if newest else 0)
-    sealed = seal_record(signer, kind=kind, netuid=netuid, issued_ns=issued_ns, payload=payload)
+    sealed = seal_record(
+        signer,
+        kind=kind,
+        netuid=netuid,
+        issued_ns=issued_ns,
+        payload=payload,
+        registry=read_genesis_ns(connection),
+        expires_ns=expires_ns,
+    )
     store_record(connection, sealed, kind=kind, netuid=netuid, public_key=signer.public_key)
 
 
@@ -49,7 +67,8 @@ def store_record(
     Raises:
         errors.NetworkError: The record does not pass its checks, or is not newer.
     """
-    record = open_record(sealed, kind=kind, netuid=netuid, public_key=public_key)
+    registry = read_genesis_ns(connection)
+    record = open_record(sealed, kind=kind, netuid=netuid, public_key=public_key, registry=registry)
     newest = newest_record(connection, netuid, public_key, kind)
     if newest is not None and record.issued_ns <= newest.issued_ns:
         raise errors.NetworkError(
@@ -66,6 +85,12 @@ def newest_record(
     if sealed is None:
         return None
     try:
-        return open_record(sealed, kind=kind, netuid=netuid, public_key=public_key)
+        return open_record(
+            sealed,
+            kind=kind,
+            netuid=netuid,
+            public_key=public_key,
+            registry=read_genesis_ns(connection),
+        )
     except errors.NetworkError:
         return None

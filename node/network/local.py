@@ -6,6 +6,7 @@ permits are not: whoever can write the file sets them, which is what a test regi
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import operator
@@ -23,6 +24,7 @@ from node.keys import Keypair, Wallet, normalise_address, signer_of, ss58_decode
 from node.keys.wallet import DEFAULT_WALLET_PATH
 
 from .dual_mode import DualMode, dual_mode
+from .hyperparameters import Hyperparameters
 from .ledger import newest_record, publish
 from .metagraph import Metagraph, Neuron, Snapshot
 from .peer import Peer
@@ -30,6 +32,7 @@ from .record import (
     MAX_NETUID,
     MAX_UIDS,
     Record,
+    expiry_ns,
     parse_endpoint,
     parse_registration,
     parse_weights,
@@ -67,6 +70,7 @@ class LocalNetwork(DualMode):
         clock: Returns Unix nanoseconds.
         max_uids: Neurons per subnet, 1 to 4096.
         busy_timeout_s: How long a call waits for another process to release the file.
+        hyperparameters: What `hyperparameters` tells; None for no limits on weights.
 
     Attributes:
         name: See above.
@@ -84,6 +88,7 @@ class LocalNetwork(DualMode):
         clock: Callable[[], int] = time.time_ns,
         max_uids: int = 256,
         busy_timeout_s: float = 5.0,
+        hyperparameters: Hyperparameters | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= max_uids <= MAX_UIDS:
@@ -93,6 +98,7 @@ class LocalNetwork(DualMode):
         self._clock = clock
         self._max_uids = max_uids
         self._busy_timeout_s = busy_timeout_s
+        self._hyperparameters = hyperparameters or Hyperparameters()
         self._verified = VerifiedRecords()
 
     @dual_mode
@@ -122,12 +128,21 @@ class LocalNetwork(DualMode):
         return uid
 
     @dual_mode
-    def serve(self, netuid: int, wallet: Wallet | Keypair, peer: Peer) -> None:
+    def serve(
+        self, netuid: int, wallet: Wallet | Keypair, peer: Peer, ttl_s: float | None = None
+    ) -> None:
         """Publish where the wallet's axon answers. Port 0 publishes that it does not.
+
+        Args:
+            netuid: The subnet.
+            wallet: Whose axon it is.
+            peer: Where it answers.
+            ttl_s: Seconds after which the record no longer counts, unless it is published again;
+                None is never.
 
         Raises:
             errors.ConfigError: The peer has another hotkey, or an address such as 0.0.0.0 that
-                nobody can send to.
+                nobody can send to; or `ttl_s` is not above 0.
             errors.NotRegistered: The hotkey has no uid; the text has the command that gives one.
             errors.NetworkError: The file can't be used.
             errors.WalletError: The hotkey can't be loaded or can't sign.
@@ -135,7 +150,8 @@ class LocalNetwork(DualMode):
         _check_netuid(netuid)
         signer = signer_of(wallet)
         _check_servable(peer, signer)
-        self._publish_registered(netuid, wallet, signer, "serve", serve_payload(peer))
+        expires_ns = expiry_ns(self._clock(), ttl_s)
+        self._publish_registered(netuid, wallet, signer, "serve", serve_payload(peer), expires_ns)
 
     @dual_mode
     def set_weights(
@@ -195,6 +211,12 @@ class LocalNetwork(DualMode):
             write_stake(connection, netuid, uid, stake, validator_permit)
 
     @dual_mode
+    def hyperparameters(self, netuid: int) -> Hyperparameters:
+        """The subnet's rules: those that the constructor was given, for every subnet alike."""
+        _check_netuid(netuid)
+        return self._hyperparameters
+
+    @dual_mode
     def metagraph(self, netuid: int) -> Metagraph:
         """The subnet as it is now; without a file, or neurons, it is empty.
 
@@ -227,12 +249,13 @@ class LocalNetwork(DualMode):
 
     def _neuron(self, netuid: int, row: NeuronRow, genesis_ns: int) -> Neuron | None:
         """The neuron of a row, or None where its hotkey never signed that it is registered."""
-        registration = self._said(netuid, row, "register", _registration)
+        said = functools.partial(self._said, netuid, row, genesis_ns)
+        registration = said("register", _registration)
         if registration is None:
             return None
         issued_ns, coldkey = registration
-        peer = self._said(netuid, row, "serve", parse_endpoint)
-        weights = self._said(netuid, row, "weights", parse_weights)
+        peer = said("serve", parse_endpoint)
+        weights = said("weights", parse_weights)
         return Neuron(
             uid=row.uid,
             public_key=row.public_key,
@@ -244,13 +267,27 @@ class LocalNetwork(DualMode):
             last_update=_block(weights.issued_ns if weights else issued_ns, genesis_ns),
         )
 
-    def _said(self, netuid: int, row: NeuronRow, kind: str, parse: Callable[[Record], Any]) -> Any:
+    def _said(
+        self,
+        netuid: int,
+        row: NeuronRow,
+        genesis_ns: int,
+        kind: str,
+        parse: Callable[[Record], Any],
+    ) -> Any:
         sealed = row.records.get(kind)
         if sealed is None:
             return None
-        return self._verified.read(
-            parse, sealed, kind=kind, netuid=netuid, public_key=row.public_key
+        known = self._verified.read(
+            lambda record: (record, parse(record)),
+            sealed,
+            kind=kind,
+            netuid=netuid,
+            public_key=row.public_key,
+            registry=genesis_ns,
         )
+        # The clock is asked each time: what was read once may have expired since.
+        return None if known is None or known[0].is_expired(self._clock()) else known[1]
 
     def _publish_registered(
         self,
@@ -259,6 +296,7 @@ class LocalNetwork(DualMode):
         signer: Keypair,
         kind: str,
         payload: Mapping[str, Any],
+        expires_ns: int = 0,
     ) -> None:
         # A caller who is not registered must not be what makes the file.
         if not has_registry(self.path):
@@ -268,7 +306,7 @@ class LocalNetwork(DualMode):
                 raise self._not_registered(netuid, signer.ss58_address, wallet)
             if kind == "weights":
                 _check_known(connection, netuid, payload["uids"])
-            publish(connection, signer, kind, netuid, payload, self._clock())
+            publish(connection, signer, kind, netuid, payload, self._clock(), expires_ns)
 
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         return writing(self.path, self._busy_timeout_s, self._clock())

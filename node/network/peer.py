@@ -23,6 +23,8 @@ __all__ = ["Peer", "load_peers", "parse_peers"]
 MAX_PORT = 65535
 MAX_HOST_CHARS = 253
 MAX_PROTOCOLS = 8
+MAX_ROUTES = 64
+MAX_CAPACITY = 2**20
 MAX_VERSION = 2**32 - 1
 MAX_PEERS_FILE_BYTES = 2**20
 
@@ -30,7 +32,8 @@ FORM = "HOTKEY@HOST:PORT"
 # Underscores are not in RFC 1123, but Docker Compose service names have them.
 HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 PROTOCOL_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-KEYS = ("hotkey", "ip", "host", "port", "protocols", "coldkey", "version")
+ROUTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+KEYS = ("hotkey", "ip", "host", "port", "protocols", "coldkey", "version", "capacity")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,6 +48,9 @@ class Peer:
             unknown, so that a dendrite that speaks several asks.
         coldkey: SS58 address of the owner's key, any prefix, or "" where unknown.
         version: The node's own version number, 0 where unknown; at most 32 bits.
+        capacity: Requests that the neuron serves at once, by route; a mapping, or pairs. Kept as
+            pairs in order of their names, so that a peer can be hashed. A route that is not in it
+            has declared nothing.
 
     Raises:
         errors.ConfigError: A part can't be used; the text names the part and what is wrong.
@@ -56,6 +62,7 @@ class Peer:
     protocols: tuple[str, ...] = ()
     coldkey: str = ""
     version: int = 0
+    capacity: Mapping[str, int] | tuple[tuple[str, int], ...] = ()
     _key: bytes = field(init=False, compare=False, default=b"")
 
     def __post_init__(self) -> None:
@@ -67,6 +74,7 @@ class Peer:
         if self.coldkey != "":
             put(self, "coldkey", _checked_address("coldkey", self.coldkey))
         _check_integer("version", self.version, MAX_VERSION)
+        put(self, "capacity", _checked_capacity(self.capacity))
         put(self, "_key", ss58_decode(self.hotkey))
 
     @classmethod
@@ -89,7 +97,8 @@ class Peer:
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Peer:
         """Make a peer from a JSON or YAML mapping, as `to_mapping` writes it.
 
-        `host` may be written for `ip`. `protocols`, `coldkey` and `version` may be absent.
+        `host` may be written for `ip`. `protocols`, `coldkey`, `version` and `capacity` may be
+        absent.
 
         Raises:
             errors.ConfigError: A key is missing or unknown (the text has the nearest good one), or
@@ -117,7 +126,12 @@ class Peer:
             "protocols": list(self.protocols),
             "coldkey": self.coldkey,
             "version": self.version,
+            "capacity": dict(self.capacity),
         }
+
+    def capacity_of(self, route: str) -> int | None:
+        """Requests that the neuron says it serves at once on a route; None if it says nothing."""
+        return dict(self.capacity).get(route) if self.capacity else None
 
     @property
     def public_key(self) -> bytes:
@@ -263,6 +277,22 @@ def _checked_protocols(protocols: object) -> tuple[str, ...]:
                 f"the protocol {_shown(name)} is not a name of lower-case letters and digits"
             )
     return names
+
+
+def _checked_capacity(capacity: object) -> tuple[tuple[str, int], ...]:
+    try:
+        pairs = sorted(dict(capacity).items()) if capacity else []  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise errors.ConfigError("the capacity must be a mapping of routes to numbers") from error
+    if len(pairs) > MAX_ROUTES:
+        raise errors.ConfigError(f"the capacity must name up to {MAX_ROUTES} routes")
+    for route, count in pairs:
+        if not isinstance(route, str) or not ROUTE_NAME.fullmatch(route):
+            raise errors.ConfigError(f"the capacity names {_shown(route)}, which is no route")
+        _check_integer(f"capacity of {route}", count, MAX_CAPACITY)
+        if count == 0:
+            raise errors.ConfigError(f"the capacity of {route} must be 1 or more")
+    return tuple(pairs)
 
 
 def _check_integer(part: str, value: object, most: int) -> None:

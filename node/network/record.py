@@ -2,19 +2,23 @@ r"""Signed records: what a hotkey says of itself, whoever keeps it. No I/O and n
 
 A record is one JSON object under a domain line, signed by the hotkey that it is about::
 
-    ganglion/record/1\n
-    {"hotkey":"5F...","issued_ns":1700000000000000000,"kind":"serve","netuid":8,"payload":{...}}
+    ganglion/record/2\n
+    {"expires_ns":0,"hotkey":"5F...","issued_ns":1700000000000000000,"kind":"serve","netuid":8,
+    "payload":{...},"registry":1690000000000000000}          (one line; broken here to fit)
 
 The domain line keeps a record's signature from meaning anything elsewhere, and the other way round.
 The JSON is canonical (sorted keys, no spaces, ASCII), and one that is not is refused. A registry
 stores the signed bytes themselves and never writes them anew, so that what is checked is what was
 signed. `issued_ns` grows with each record of one kind, netuid and hotkey: the highest one counts.
+`registry` is the nanosecond in which the registry began, as a genesis block is for a chain: a
+record means nothing in another one. After `expires_ns` it means nothing anywhere; 0 is never.
 
 Kinds and their payloads:
 
 ========  ==============================================  ======================================
 register  `coldkey`: SS58 address, or ""                  the hotkey asked for a uid
-serve     `ip`, `port`, `protocols`, `version`            where its axon answers; port 0: nowhere
+serve     `ip`, `port`, `protocols`, `version`,           where its axon answers (port 0: nowhere)
+          `capacity`: route to requests at once           and how much it takes
 weights   `uids`, `weights`: lists of one length, sum 1   its judgement of the others
 ========  ==============================================  ======================================
 """
@@ -40,6 +44,7 @@ __all__ = [
     "Record",
     "SealedRecord",
     "Weights",
+    "expiry_ns",
     "open_record",
     "parse_endpoint",
     "parse_record",
@@ -50,16 +55,18 @@ __all__ = [
     "weights_payload",
 ]
 
-DOMAIN_LINE = b"ganglion/record/1\n"
+DOMAIN_LINE = b"ganglion/record/2\n"
 KINDS = ("register", "serve", "weights")
 MAX_NETUID = 2**16 - 1
 MAX_UIDS = 4096
 # Weights for MAX_UIDS neurons: a uid takes up to 5 bytes with its comma, a float up to 25.
 MAX_RECORD_BYTES = 2**17
 MAX_ISSUED_NS = 2**63 - 1
+MAX_TTL_S = 1e9
 SUM_TOLERANCE = 1e-6
 
-_FIELDS = {"hotkey", "issued_ns", "kind", "netuid", "payload"}
+_FIELDS = {"expires_ns", "hotkey", "issued_ns", "kind", "netuid", "payload", "registry"}
+_ENDPOINT = ("ip", "port", "protocols", "version", "capacity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ class Record:
         issued_ns: The signer's clock, Unix nanoseconds; grows with each record of the same kind.
         payload: JSON values, by kind as in the table above. Read it with `parse_registration`,
             `parse_endpoint` or `parse_weights`, which check it.
+        registry: When the registry that it is for began, Unix nanoseconds.
+        expires_ns: When it stops to count, Unix nanoseconds; 0 is never.
     """
 
     kind: str
@@ -80,6 +89,12 @@ class Record:
     hotkey: str
     issued_ns: int
     payload: Mapping[str, Any]
+    registry: int = 0
+    expires_ns: int = 0
+
+    def is_expired(self, now_ns: int) -> bool:
+        """Whether it has stopped to count."""
+        return 0 < self.expires_ns <= now_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +116,30 @@ class Weights:
 
 
 def seal_record(
-    keypair: Keypair, *, kind: str, netuid: int, issued_ns: int, payload: Mapping[str, Any]
+    keypair: Keypair,
+    *,
+    kind: str,
+    netuid: int,
+    issued_ns: int,
+    payload: Mapping[str, Any],
+    registry: int = 0,
+    expires_ns: int = 0,
 ) -> SealedRecord:
-    """Sign a record by the hotkey that it is about.
+    """Sign a record by the hotkey that it is about; the arguments are the fields of `Record`.
 
     Raises:
         errors.NetworkError: The record is too long or its time is out of range.
         errors.WalletError: `keypair` can't sign.
     """
-    record = Record(kind, netuid, keypair.ss58_address, issued_ns, payload)
+    record = Record(kind, netuid, keypair.ss58_address, issued_ns, payload, registry, expires_ns)
     message = _encode(record)
     parse_record(message)
     return SealedRecord(message, keypair.scheme, keypair.sign(message))
 
 
-def open_record(sealed: SealedRecord, *, kind: str, netuid: int, public_key: bytes) -> Record:
+def open_record(
+    sealed: SealedRecord, *, kind: str, netuid: int, public_key: bytes, registry: int = 0
+) -> Record:
     """Check a stored record and return what it says.
 
     Args:
@@ -123,10 +147,11 @@ def open_record(sealed: SealedRecord, *, kind: str, netuid: int, public_key: byt
         kind: The kind that it was stored as.
         netuid: The subnet that it was stored under.
         public_key: The key that it was stored under, 32 bytes; the signature must be its own.
+        registry: When the registry that holds it began.
 
     Raises:
         errors.NetworkError: The signature is not valid, or the record is about another key, subnet
-            or kind, or is not well formed.
+            or kind, or for another registry, or is not well formed.
     """
     try:
         verify_signature(sealed.scheme, public_key, sealed.message, sealed.signature)
@@ -139,6 +164,8 @@ def open_record(sealed: SealedRecord, *, kind: str, netuid: int, public_key: byt
         raise errors.NetworkError(f"it is about netuid {record.netuid}")
     if record.kind != kind:
         raise errors.NetworkError(f"it is a {record.kind} record")
+    if record.registry != registry:
+        raise errors.NetworkError("it was signed for another registry")
     return record
 
 
@@ -184,10 +211,25 @@ def parse_registration(record: Record) -> str:
         raise errors.NetworkError("its coldkey is not an address") from error
 
 
+def expiry_ns(now_ns: int, ttl_s: float | None) -> int:
+    """The `expires_ns` of a record that counts for `ttl_s` seconds; None is for ever.
+
+    Raises:
+        errors.ConfigError: `ttl_s` is not above 0.
+    """
+    if ttl_s is None:
+        return 0
+    if not 0 < ttl_s < MAX_TTL_S:
+        raise errors.ConfigError(
+            f"a record's ttl_s is above 0 and below {MAX_TTL_S:g}, not {ttl_s}"
+        )
+    return now_ns + int(ttl_s * 1e9)
+
+
 def serve_payload(peer: Peer) -> dict[str, Any]:
     """The payload of a `serve` record: where the peer answers, without who it is."""
     mapping = peer.to_mapping()
-    return {key: mapping[key] for key in ("ip", "port", "protocols", "version")}
+    return {key: mapping[key] for key in _ENDPOINT}
 
 
 def parse_endpoint(record: Record) -> Peer:
@@ -196,7 +238,7 @@ def parse_endpoint(record: Record) -> Peer:
     Raises:
         errors.NetworkError: The payload is not an endpoint.
     """
-    if record.payload.keys() != {"ip", "port", "protocols", "version"}:
+    if record.payload.keys() != set(_ENDPOINT):
         raise errors.NetworkError("its payload is not an endpoint")
     try:
         return Peer(hotkey=record.hotkey, **record.payload)
@@ -244,8 +286,10 @@ def _has_types(fields: Mapping[str, Any]) -> bool:
         and type(fields["netuid"]) is int
         and 0 <= fields["netuid"] <= MAX_NETUID
         and isinstance(fields["hotkey"], str)
-        and type(fields["issued_ns"]) is int
-        and 0 <= fields["issued_ns"] <= MAX_ISSUED_NS
+        and all(
+            type(fields[name]) is int and 0 <= fields[name] <= MAX_ISSUED_NS
+            for name in ("issued_ns", "expires_ns", "registry")
+        )
         and isinstance(fields["payload"], dict)
     )
 

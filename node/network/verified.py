@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
+_Entry = tuple[SealedRecord, str, int, bytes, int]
+
 
 class VerifiedRecords:
     """Reads records, checking each distinct one once. Safe to use from several threads.
@@ -33,7 +35,7 @@ class VerifiedRecords:
 
     def __init__(self, max_entries: int = 4 * MAX_UIDS) -> None:
         self._max_entries = max_entries
-        self._results: dict[tuple[SealedRecord, str, int, bytes], Any] = {}
+        self._results: dict[_Entry, Any] = {}
         self._lock = threading.Lock()
 
     def read(
@@ -44,6 +46,7 @@ class VerifiedRecords:
         kind: str,
         netuid: int,
         public_key: bytes,
+        registry: int = 0,
     ) -> Value | None:
         """What a stored record says, or None for one that does not pass its checks.
 
@@ -55,15 +58,20 @@ class VerifiedRecords:
             kind: As for `open_record`.
             netuid: As for `open_record`.
             public_key: As for `open_record`.
+            registry: As for `open_record`.
         """
-        entry = (sealed, kind, netuid, public_key)
+        entry = (sealed, kind, netuid, public_key, registry)
         with self._lock:
             if entry in self._results:
                 known: Value | None = self._results[entry]
                 return known
         value: Value | None
         try:
-            value = parse(open_record(sealed, kind=kind, netuid=netuid, public_key=public_key))
+            value = parse(
+                open_record(
+                    sealed, kind=kind, netuid=netuid, public_key=public_key, registry=registry
+                )
+            )
         except errors.NetworkError as error:
             value = None
             logger.warning(
@@ -82,7 +90,7 @@ class VerifiedRecords:
     def __repr__(self) -> str:
         return f"<VerifiedRecords {len(self)} of {self._max_entries}>"
 
-    def _remember(self, entry: tuple[SealedRecord, str, int, bytes], value: object) -> None:
+    def _remember(self, entry: _Entry, value: object) -> None:
         with self._lock:
             while len(self._results) >= self._max_entries:
                 del self._results[next(iter(self._results))]

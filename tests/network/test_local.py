@@ -403,7 +403,14 @@ class TestTampering:
         self, served: LocalNetwork, path: Path
     ) -> None:
         payload = weights_payload([0], [math.pi])
-        bad = seal_record(ALICE, kind="weights", netuid=8, issued_ns=2**62, payload=payload)
+        bad = seal_record(
+            ALICE,
+            kind="weights",
+            netuid=8,
+            issued_ns=2**62,
+            payload=payload,
+            registry=START_NS,
+        )
         with writing(path, 1, 0) as connection:
             store_record(connection, bad, kind="weights", netuid=8, public_key=ALICE.public_key)
         graph = served.metagraph(8)
@@ -415,7 +422,12 @@ class TestTampering:
         self, served: LocalNetwork, path: Path
     ) -> None:
         bad = seal_record(
-            ALICE, kind="register", netuid=8, issued_ns=2**62, payload={"coldkey": "x"}
+            ALICE,
+            kind="register",
+            netuid=8,
+            issued_ns=2**62,
+            payload={"coldkey": "x"},
+            registry=START_NS,
         )
         with writing(path, 1, 0) as connection:
             store_record(connection, bad, kind="register", netuid=8, public_key=ALICE.public_key)
@@ -424,10 +436,35 @@ class TestTampering:
         assert served.metagraph(8).uid_of(ALICE.ss58_address) == 0
 
 
+class TestExpiry:
+    def test_a_record_counts_until_it_expires_or_is_published_again(self, path: Path) -> None:
+        now_ns = START_NS
+
+        network = LocalNetwork(path, clock=lambda: now_ns)
+        network.register(8, ALICE)
+        network.serve(8, ALICE, peer_of(ALICE, 1), ttl_s=60)
+        graph = network.metagraph(8)
+        now_ns += 60 * 10**9 - 1
+        assert graph.sync().axons[0].port == 1
+        now_ns += 1
+        assert not graph.sync().axons[0].is_serving
+        assert graph.uid_of(ALICE.ss58_address) == 0
+        network.serve(8, ALICE, peer_of(ALICE, 2))
+        now_ns += 10**18
+        assert graph.sync().axons[0].port == 2
+
+
 class TestRollback:
     def sealed(self, port: int, issued_ns: int) -> SealedRecord:
         payload = serve_payload(peer_of(ALICE, port))
-        return seal_record(ALICE, kind="serve", netuid=8, issued_ns=issued_ns, payload=payload)
+        return seal_record(
+            ALICE,
+            kind="serve",
+            netuid=8,
+            issued_ns=issued_ns,
+            payload=payload,
+            registry=START_NS,
+        )
 
     def store(self, path: Path, sealed: SealedRecord) -> None:
         with writing(path, 1, 0) as connection:

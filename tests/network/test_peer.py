@@ -43,6 +43,21 @@ class TestParse:
         assert peer.public_key == ss58_decode(hotkey)
         assert peer.is_serving is (port > 0)
 
+    def test_capacity(self) -> None:
+        peer = Peer(ALICE, "h", 1, capacity={"B": 2, "A": 1})
+        assert [peer.capacity_of(route) for route in ("A", "B", "C")] == [1, 2, None]
+        assert Peer.from_mapping(peer.to_mapping()) == peer
+        assert hash(peer) == hash(Peer(ALICE, "h", 1, capacity={"A": 1, "B": 2}))
+
+    @pytest.mark.parametrize(
+        "capacity",
+        ["AB", 3, {"A": 0}, {"A": True}, {"A": 1.5}, {"": 1}, {"a b": 1}, {1: 1}, [("A",)],
+         {f"R{n}": 1 for n in range(65)}, {"A": 2**20 + 1}],
+    )  # fmt: skip
+    def test_a_capacity_that_is_none(self, capacity: object) -> None:
+        with pytest.raises(errors.ConfigError, match="capacity"):
+            Peer(ALICE, "h", 1, capacity=capacity)  # type: ignore[arg-type]
+
     @given(text=st.text())
     def test_any_text_is_a_peer_or_a_config_error(self, text: str) -> None:
         for candidate in (text, f"{ALICE}@{text}", f"{ALICE}@{text}:1", f"{ALICE}@h:{text}"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from node.network.record import (
     MAX_UIDS,
     Record,
     SealedRecord,
+    expiry_ns,
     open_record,
     parse_endpoint,
     parse_record,
@@ -48,6 +50,8 @@ def message_of(**changes: Any) -> bytes:
         "hotkey": ALICE.ss58_address,
         "issued_ns": 5,
         "payload": {},
+        "registry": 0,
+        "expires_ns": 0,
         **changes,
     }
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -69,9 +73,9 @@ class TestSealAndOpen:
 
     def test_the_bytes_are_these(self) -> None:
         assert sealed(b=1, a="é").message == (
-            b'ganglion/record/1\n{"hotkey":"' + ALICE.ss58_address.encode() + b'",'
+            b'ganglion/record/2\n{"expires_ns":0,"hotkey":"' + ALICE.ss58_address.encode() + b'",'
             b'"issued_ns":1700000000000000000,"kind":"serve","netuid":8,'
-            b'"payload":{"a":"\\u00e9","b":1}}'
+            b'"payload":{"a":"\\u00e9","b":1},"registry":0}'
         )
 
     def test_every_changed_byte_is_refused(self) -> None:
@@ -95,6 +99,29 @@ class TestSealAndOpen:
         place: Any = {"kind": "serve", "netuid": 8, "public_key": ALICE.public_key, **changes}
         with pytest.raises(errors.NetworkError, match=reason):
             open_record(sealed(), **place)
+
+    def test_signed_for_another_registry(self) -> None:
+        payload: dict[str, Any] = {"coldkey": ""}
+        here = seal_record(
+            ALICE, kind="register", netuid=8, issued_ns=1, payload=payload, registry=7
+        )
+        place: Any = {"kind": "register", "netuid": 8, "public_key": ALICE.public_key}
+        assert open_record(here, **place, registry=7).registry == 7
+        for other in (0, 8):
+            with pytest.raises(errors.NetworkError, match="another registry"):
+                open_record(here, **place, registry=other)
+
+    def test_expiry(self) -> None:
+        at = expiry_ns(START_NS, 1.5)
+        assert at == START_NS + 1_500_000_000
+        mortal = replace(record("serve", {}), expires_ns=at)
+        assert [mortal.is_expired(now) for now in (at - 1, at, at + 1)] == [False, True, True]
+        assert not replace(mortal, expires_ns=expiry_ns(START_NS, None)).is_expired(2**62)
+
+    @pytest.mark.parametrize("ttl_s", [0, -1, float("nan"), float("inf")])
+    def test_a_ttl_that_is_none(self, ttl_s: float) -> None:
+        with pytest.raises(errors.ConfigError, match="ttl_s"):
+            expiry_ns(START_NS, ttl_s)
 
     def test_signed_by_one_hotkey_about_another(self) -> None:
         about_bob = signed(message_of(hotkey=BOB.ss58_address))
@@ -132,7 +159,7 @@ class TestParse:
         ("message", "reason"),
         [
             (b"", "version"),
-            (message_of().replace(b"record/1", b"record/2"), "version"),
+            (message_of().replace(b"record/2", b"record/1"), "version"),
             (message_of().removeprefix(DOMAIN_LINE), "version"),
             (DOMAIN_LINE, "not JSON"),
             (DOMAIN_LINE + b"\xff", "not JSON"),
@@ -149,6 +176,8 @@ class TestParse:
             (message_of(issued_ns=-1), "fields"),
             (message_of(issued_ns=2**63), "fields"),
             (message_of(issued_ns=1.5), "fields"),
+            (message_of(expires_ns=-1), "fields"),
+            (message_of(registry=True), "fields"),
             (message_of(payload=[]), "fields"),
             (message_of() + b" ", "canonical"),
             (message_of().replace(b'"netuid":8', b'"netuid":8,"netuid":8'), "canonical"),
