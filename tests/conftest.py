@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 from node import Axon, Dendrite, Keypair
+
+from .redis_server import RedisServer, require_redis
 
 # Machines that run tests are noisy: how long an example took says nothing.
 settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +24,9 @@ settings.load_profile("noisy")
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which code of ours makes a blocking call on the event loop."""
     with blockbuster_ctx(["node", "protocols"]) as blockbuster:
+        for function in blockbuster.functions.values():
+            # The official SDK has a loop and a thread to itself there, and reads its caches in it.
+            function.can_block_in("node/network/chain_link.py", "_main")
         yield blockbuster
 
 
@@ -59,3 +66,31 @@ async def dendrite(alice: Keypair) -> AsyncIterator[Dendrite]:
     """Alice's dendrite."""
     async with Dendrite(alice) as dendrite:
         yield dendrite
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that runs, for all tests; a test that stops it starts it again."""
+    require_redis()
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of a registry on that Redis that no other test uses."""
+    return redis_server.url(prefix=f"test-{uuid4().hex}")
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that runs for one test alone, which may kill and freeze it."""
+    require_redis()
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.stop()

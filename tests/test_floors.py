@@ -32,6 +32,8 @@ FLOORS = {
     "node.neuron": 4,
     "node.commands": 5,
     "node.compat": 5,
+    "node.report": 5,
+    "node.testing": 5,
     "node.cli": 5,
     "node.__main__": 5,
 }

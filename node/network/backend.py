@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol, Self, runtime_checkable
 
 from node.keys import Keypair, Wallet
 
 from .peer import Peer
 
-__all__ = ["Network"]
+__all__ = ["Announcing", "Changes", "Expiring", "Network", "Unguarded"]
+
+
+class Changes(Protocol):
+    """Goes on for ever, with an item for each change or burst of them; an item says only that.
+
+    The first comes when it has begun to listen. It survives lost connections, and has an item after
+    each, since something may have been missed. Whoever got it closes it.
+    """
+
+    def __aiter__(self) -> AsyncIterator[None]: ...
+    async def __anext__(self) -> None: ...
+    async def aclose(self) -> None:
+        """End it. May be called again, and from another task."""
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A network that tells of changes, so that nobody needs to ask all the time."""
+
+    def changes(self, netuid: int) -> Changes:
+        """Tell of a subnet's changes, inside a running loop."""
+
+
+@runtime_checkable
+class Expiring(Protocol):
+    """A network on which a published address lasts only for a time.
+
+    Attributes:
+        serve_ttl_s: Seconds that one lasts when `serve` is not told.
+    """
+
+    serve_ttl_s: float
+
+
+@runtime_checkable
+class Unguarded(Protocol):
+    """A registry in which whoever can write sets stake and permits, for tests. It costs nothing."""
+
+    def set_stake(
+        self,
+        netuid: int,
+        hotkey: str,
+        stake: float | None = None,
+        validator_permit: bool | None = None,
+    ) -> Any:
+        """Set a neuron's stake and permit, where not None; raises `errors.NotRegistered`."""
 
 
 @runtime_checkable

@@ -10,6 +10,10 @@ instead; the work is done in the object's own worker thread, and the loop is nev
 One thread per object means that its calls happen one after another, in the order in which they were
 awaited. A call that is cancelled has either not begun, and then it never happens, or it runs to its
 end in the thread and happens whole.
+
+A class whose work is asyncio already (`AsyncDualMode`, `async_dual_mode`) is the mirror image:
+inside a loop its methods run on that loop, side by side; without one each call runs in a loop of
+its own, and leaves nothing open. A call that is cancelled may have happened or not.
 """
 
 from __future__ import annotations
@@ -22,11 +26,12 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from node import errors
 
-__all__ = ["DualMode", "dual_mode", "is_loop_running"]
+__all__ = ["AsyncDualMode", "DualMode", "async_dual_mode", "dual_mode", "is_loop_running"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Owner = TypeVar("Owner", bound="DualMode")
+AsyncOwner = TypeVar("AsyncOwner", bound="AsyncDualMode")
 
 
 class DualMode:
@@ -113,6 +118,60 @@ def dual_mode(
             return self._run_off_loop(functools.partial(method, self, *args, **kwargs))
         self._check_open()
         return method(self, *args, **kwargs)
+
+    return call
+
+
+class AsyncDualMode(DualMode):
+    """Base of a class whose methods are coroutines, decorated with `async_dual_mode`.
+
+    A subclass keeps what belongs to an event loop by that loop, and lets go of it in `_release`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._releasing: asyncio.Task[None] | None = None
+
+    async def _release(self) -> None:
+        """Close what is held for the running loop. Called again where it was called before."""
+
+    async def _run_on_loop(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        self._check_open()
+        return await work()
+
+    async def _run_alone(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        try:
+            return await work()
+        finally:
+            await self._release()
+
+    def _close_here(self) -> None:
+        super()._close_here()
+        if is_loop_running():  # `with` inside a coroutine, which can't wait for it
+            self._releasing = asyncio.get_running_loop().create_task(self._release())
+
+    async def _close_off_loop(self) -> None:
+        await super()._close_off_loop()
+        await self._release()
+
+
+def async_dual_mode(
+    method: Callable[Concatenate[AsyncOwner, Arguments], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[AsyncOwner, Arguments], Any]:
+    """Make a coroutine method of an `AsyncDualMode` class usable without a loop as well.
+
+    The decorated method is typed as `dual_mode` says, and raises what it says.
+    """
+
+    @functools.wraps(method)
+    def call(
+        self: AsyncOwner, /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result | Coroutine[Any, Any, Result]:
+        work = functools.partial(method, self, *args, **kwargs)
+        if is_loop_running():
+            return self._run_on_loop(work)
+        self._check_open()
+        return asyncio.run(self._run_alone(work))
 
     return call
 

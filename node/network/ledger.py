@@ -9,6 +9,7 @@ from typing import Any
 from node import errors
 from node.keys import Keypair
 
+from .neurons import trusted_record
 from .record import Record, SealedRecord, open_record, seal_record
 from .rows import read_genesis_ns, read_record, write_record
 
@@ -81,16 +82,10 @@ def newest_record(
     connection: sqlite3.Connection, netuid: int, public_key: bytes, kind: str
 ) -> Record | None:
     """The stored record, or None where there is none, or a forged one, which binds nobody."""
-    sealed = read_record(connection, netuid, public_key, kind)
-    if sealed is None:
-        return None
-    try:
-        return open_record(
-            sealed,
-            kind=kind,
-            netuid=netuid,
-            public_key=public_key,
-            registry=read_genesis_ns(connection),
-        )
-    except errors.NetworkError:
-        return None
+    return trusted_record(
+        read_record(connection, netuid, public_key, kind),
+        kind=kind,
+        netuid=netuid,
+        public_key=public_key,
+        registry=read_genesis_ns(connection),
+    )

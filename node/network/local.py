@@ -6,55 +6,37 @@ permits are not: whoever can write the file sets them, which is what a test regi
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-import math
-import operator
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from node import errors
 from node.keys import Keypair, Wallet, normalise_address, signer_of, ss58_decode
-from node.keys.wallet import DEFAULT_WALLET_PATH
 
+from .arguments import (
+    check_known,
+    check_netuid,
+    check_servable,
+    check_stake,
+    checked_weights,
+    coldkey_of,
+    not_registered,
+)
 from .dual_mode import DualMode, dual_mode
 from .hyperparameters import Hyperparameters
 from .ledger import newest_record, publish
-from .metagraph import Metagraph, Neuron, Snapshot
+from .metagraph import Metagraph, Snapshot
+from .neurons import BLOCK_NS, block_at, is_registered_with, neurons_of
 from .peer import Peer
-from .record import (
-    MAX_NETUID,
-    MAX_UIDS,
-    Record,
-    expiry_ns,
-    parse_endpoint,
-    parse_registration,
-    parse_weights,
-    serve_payload,
-    weights_payload,
-)
-from .rows import (
-    MAX_STAKE,
-    NeuronRow,
-    add_neuron,
-    find_uid,
-    read_genesis_ns,
-    read_neurons,
-    read_uids,
-    write_stake,
-)
+from .record import MAX_UIDS, Record, expiry_ns, serve_payload, weights_payload
+from .rows import add_neuron, find_uid, read_genesis_ns, read_neurons, read_uids, write_stake
 from .schema import has_registry, reading, writing
 from .verified import VerifiedRecords
 
 __all__ = ["BLOCK_NS", "LocalNetwork"]
-
-BLOCK_NS = 12 * 10**9
 
 
 class LocalNetwork(DualMode):
@@ -115,14 +97,16 @@ class LocalNetwork(DualMode):
             errors.NetworkError: The subnet is full, or the file can't be used.
             errors.WalletError: The hotkey can't be loaded or can't sign.
         """
-        _check_netuid(netuid)
+        check_netuid(netuid)
         signer = signer_of(wallet)
-        coldkey = _coldkey_of(wallet)
+        coldkey = coldkey_of(wallet)
         with self._writing() as connection:
             uid = find_uid(connection, netuid, signer.public_key)
             if uid is None:
                 uid = add_neuron(connection, netuid, signer.public_key, self._max_uids)
-            elif _is_said(connection, netuid, signer, coldkey):
+            elif is_registered_with(
+                newest_record(connection, netuid, signer.public_key, "register"), coldkey
+            ):
                 return uid
             publish(connection, signer, "register", netuid, {"coldkey": coldkey}, self._clock())
         return uid
@@ -147,9 +131,9 @@ class LocalNetwork(DualMode):
             errors.NetworkError: The file can't be used.
             errors.WalletError: The hotkey can't be loaded or can't sign.
         """
-        _check_netuid(netuid)
+        check_netuid(netuid)
         signer = signer_of(wallet)
-        _check_servable(peer, signer)
+        check_servable(peer, signer)
         expires_ns = expiry_ns(self._clock(), ttl_s)
         self._publish_registered(netuid, wallet, signer, "serve", serve_payload(peer), expires_ns)
 
@@ -170,8 +154,8 @@ class LocalNetwork(DualMode):
             errors.NetworkError: A uid is not on the subnet, or the file can't be used.
             errors.WalletError: The hotkey can't be loaded or can't sign.
         """
-        _check_netuid(netuid)
-        targets, shares = _checked_weights(uids, weights)
+        check_netuid(netuid)
+        targets, shares = checked_weights(uids, weights)
         signer = signer_of(wallet)
         payload = weights_payload(targets, shares)
         self._publish_registered(netuid, wallet, signer, "weights", payload)
@@ -198,22 +182,21 @@ class LocalNetwork(DualMode):
             errors.NotRegistered: The hotkey has no uid.
             errors.NetworkError: The file can't be used.
         """
-        _check_netuid(netuid)
-        if stake is not None and not 0 <= stake <= MAX_STAKE:
-            raise errors.ConfigError(f"stake is a number from 0 to {MAX_STAKE:g}, not {stake}")
+        check_netuid(netuid)
+        check_stake(stake)
         public_key = ss58_decode(hotkey)
         if not has_registry(self.path):
-            raise self._not_registered(netuid, normalise_address(hotkey))
+            raise not_registered(self.name, netuid, normalise_address(hotkey))
         with self._writing() as connection:
             uid = find_uid(connection, netuid, public_key)
             if uid is None:
-                raise self._not_registered(netuid, normalise_address(hotkey))
+                raise not_registered(self.name, netuid, normalise_address(hotkey))
             write_stake(connection, netuid, uid, stake, validator_permit)
 
     @dual_mode
     def hyperparameters(self, netuid: int) -> Hyperparameters:
         """The subnet's rules: those that the constructor was given, for every subnet alike."""
-        _check_netuid(netuid)
+        check_netuid(netuid)
         return self._hyperparameters
 
     @dual_mode
@@ -226,8 +209,28 @@ class LocalNetwork(DualMode):
         Raises:
             errors.NetworkError: The file can't be used.
         """
-        _check_netuid(netuid)
+        check_netuid(netuid)
         return Metagraph(netuid, self.name, self._read(netuid), lambda: self._load(netuid))
+
+    @dual_mode
+    def record(self, netuid: int, hotkey: str, kind: str) -> Record | None:
+        """What a hotkey has signed of itself; None where there is nothing that holds.
+
+        Args:
+            netuid: The subnet.
+            hotkey: SS58 address, any prefix.
+            kind: As for `Record`. One that has expired is returned too.
+
+        Raises:
+            errors.InvalidAddress: `hotkey` is not an address.
+            errors.NetworkError: The file can't be used.
+        """
+        check_netuid(netuid)
+        public_key = ss58_decode(hotkey)
+        with reading(self.path, self._busy_timeout_s) as connection:
+            if connection is None:
+                return None
+            return newest_record(connection, netuid, public_key, kind)
 
     def __repr__(self) -> str:
         return f"<LocalNetwork {self.path}>"
@@ -243,51 +246,11 @@ class LocalNetwork(DualMode):
             genesis_ns = read_genesis_ns(connection)
             rows = read_neurons(connection, netuid)
         # The checks come after the transaction: they take longer than it.
-        neurons = [self._neuron(netuid, row, genesis_ns) for row in rows]
-        known = [neuron for neuron in neurons if neuron is not None]
-        return Snapshot.of(known, _block(self._clock(), genesis_ns))
-
-    def _neuron(self, netuid: int, row: NeuronRow, genesis_ns: int) -> Neuron | None:
-        """The neuron of a row, or None where its hotkey never signed that it is registered."""
-        said = functools.partial(self._said, netuid, row, genesis_ns)
-        registration = said("register", _registration)
-        if registration is None:
-            return None
-        issued_ns, coldkey = registration
-        peer = said("serve", parse_endpoint)
-        weights = said("weights", parse_weights)
-        return Neuron(
-            uid=row.uid,
-            public_key=row.public_key,
-            peer=replace(peer, coldkey=coldkey) if peer is not None and coldkey else peer,
-            coldkey=coldkey,
-            stake=row.stake,
-            validator_permit=row.validator_permit,
-            weights=weights,
-            last_update=_block(weights.issued_ns if weights else issued_ns, genesis_ns),
+        now_ns = self._clock()
+        known = neurons_of(
+            rows, self._verified, netuid=netuid, genesis_ns=genesis_ns, now_ns=now_ns
         )
-
-    def _said(
-        self,
-        netuid: int,
-        row: NeuronRow,
-        genesis_ns: int,
-        kind: str,
-        parse: Callable[[Record], Any],
-    ) -> Any:
-        sealed = row.records.get(kind)
-        if sealed is None:
-            return None
-        known = self._verified.read(
-            lambda record: (record, parse(record)),
-            sealed,
-            kind=kind,
-            netuid=netuid,
-            public_key=row.public_key,
-            registry=genesis_ns,
-        )
-        # The clock is asked each time: what was read once may have expired since.
-        return None if known is None or known[0].is_expired(self._clock()) else known[1]
+        return Snapshot.of(known, block_at(now_ns, genesis_ns))
 
     def _publish_registered(
         self,
@@ -300,111 +263,13 @@ class LocalNetwork(DualMode):
     ) -> None:
         # A caller who is not registered must not be what makes the file.
         if not has_registry(self.path):
-            raise self._not_registered(netuid, signer.ss58_address, wallet)
+            raise not_registered(self.name, netuid, signer.ss58_address, wallet)
         with self._writing() as connection:
             if find_uid(connection, netuid, signer.public_key) is None:
-                raise self._not_registered(netuid, signer.ss58_address, wallet)
+                raise not_registered(self.name, netuid, signer.ss58_address, wallet)
             if kind == "weights":
-                _check_known(connection, netuid, payload["uids"])
+                check_known(netuid, payload["uids"], read_uids(connection, netuid))
             publish(connection, signer, kind, netuid, payload, self._clock(), expires_ns)
 
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         return writing(self.path, self._busy_timeout_s, self._clock())
-
-    def _not_registered(
-        self, netuid: int, address: str, wallet: Wallet | Keypair | None = None
-    ) -> errors.NotRegistered:
-        words = ["ganglion", "network", "register", "--netuid", str(netuid)]
-        if isinstance(wallet, Wallet):
-            words += ["--wallet.name", wallet.name, "--wallet.hotkey", wallet.hotkey_name]
-            if wallet.path != Path(DEFAULT_WALLET_PATH).expanduser():
-                words += ["--wallet.path", str(wallet.path)]
-        else:
-            words += ["--wallet.name", "NAME", "--wallet.hotkey", "HOTKEY"]
-        words += ["--subtensor.network", self.name]
-        return errors.NotRegistered(
-            f"hotkey {address} is not registered on netuid {netuid} of {self.name}; "
-            f"run: {shlex.join(words)}"
-        )
-
-
-def _is_said(connection: sqlite3.Connection, netuid: int, signer: Keypair, coldkey: str) -> bool:
-    """Whether the stored registration holds, and says this coldkey or needs no other."""
-    stored = newest_record(connection, netuid, signer.public_key, "register")
-    if stored is None:
-        return False
-    try:
-        return coldkey in {"", parse_registration(stored)}
-    except errors.NetworkError:
-        return False
-
-
-def _registration(record: Record) -> tuple[int, str]:
-    return record.issued_ns, parse_registration(record)
-
-
-def _block(now_ns: int, genesis_ns: int) -> int:
-    return max(0, now_ns - genesis_ns) // BLOCK_NS
-
-
-def _coldkey_of(wallet: Wallet | Keypair) -> str:
-    """The owner's address, or "" where its public half is not on this machine."""
-    if isinstance(wallet, Keypair):
-        return ""
-    try:
-        return wallet.coldkeypub.ss58_address
-    except errors.WalletNotFound:
-        return ""
-
-
-def _check_netuid(netuid: int) -> None:
-    if type(netuid) is not int or not 0 <= netuid <= MAX_NETUID:
-        raise errors.ConfigError(f"netuid is a whole number from 0 to {MAX_NETUID}, not {netuid!r}")
-
-
-def _check_servable(peer: Peer, signer: Keypair) -> None:
-    if peer.public_key != signer.public_key:
-        raise errors.ConfigError(
-            f"the peer's hotkey is {peer.hotkey}, but the wallet's is {signer.ss58_address}"
-        )
-    try:
-        is_wildcard = ipaddress.ip_address(peer.ip).is_unspecified
-    except ValueError:
-        is_wildcard = False
-    if is_wildcard and peer.is_serving:
-        raise errors.ConfigError(
-            f"nobody can send to {peer.ip}; publish the address that others reach, with "
-            "--axon.external_ip (127.0.0.1 on one machine)"
-        )
-
-
-def _check_known(connection: sqlite3.Connection, netuid: int, uids: Iterable[int]) -> None:
-    known = read_uids(connection, netuid)
-    for uid in uids:
-        if uid not in known:
-            raise errors.NetworkError(f"there is no uid {uid} on netuid {netuid} to give weight to")
-
-
-def _checked_weights(
-    uids: Iterable[int], weights: Iterable[float]
-) -> tuple[list[int], list[float]]:
-    try:
-        # index() takes what is whole, such as NumPy's integers, and no float.
-        targets = [operator.index(uid) for uid in uids]
-        values = [float(weight) for weight in weights]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise errors.ConfigError("uids must be whole numbers and weights numbers") from error
-    if len(targets) != len(values):
-        raise errors.ConfigError(f"there are {len(targets)} uids and {len(values)} weights")
-    if len(set(targets)) != len(targets):
-        raise errors.ConfigError("a uid is in the list twice")
-    for uid, value in zip(targets, values, strict=True):
-        if not math.isfinite(value) or value < 0:
-            raise errors.ConfigError(f"the weight {value} of uid {uid} is not 0 or more")
-    most = max(values, default=0.0)
-    if most == 0.0:
-        raise errors.ConfigError("no uid has a weight above 0")
-    # By the largest first: a sum of large floats may overflow.
-    scaled = [value / most for value in values]
-    total = math.fsum(scaled)
-    return targets, [value / total for value in scaled]

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from node import errors
 
+from .neurons import KEY_BYTES, NeuronRow, clean_stake
 from .record import KINDS, MAX_UIDS, SealedRecord
 
 __all__ = [
-    "MAX_STAKE",
-    "NeuronRow",
     "add_neuron",
     "find_uid",
     "read_genesis_ns",
@@ -26,21 +24,6 @@ __all__ = [
     "write_record",
     "write_stake",
 ]
-
-# Above any supply, and far below where sums of floats overflow.
-MAX_STAKE = 1e15
-KEY_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class NeuronRow:
-    """A neuron as stored: types and ranges are right, its records are not yet checked."""
-
-    uid: int
-    public_key: bytes
-    stake: float
-    validator_permit: bool
-    records: dict[str, SealedRecord]
 
 
 def read_genesis_ns(connection: sqlite3.Connection) -> int:
@@ -162,17 +145,10 @@ def _neuron_rows(
         yield NeuronRow(
             uid=uid,
             public_key=public_key,
-            stake=_stake(stake),
+            stake=clean_stake(stake),
             validator_permit=permit == 1,
             records=records.get(public_key, {}),
         )
-
-
-def _stake(value: object) -> float:
-    if not isinstance(value, int | float):
-        return 0.0
-    # Neither NaN nor infinity is in the range.
-    return float(value) if 0 <= value <= MAX_STAKE else 0.0
 
 
 def _sealed(row: tuple[object, ...] | list[object]) -> SealedRecord | None:

@@ -13,6 +13,7 @@ from node import Peer
 from node.compat import rows
 from node.errors import ConfigError, NetworkError, NotRegistered
 from node.network.local import LocalNetwork
+from tests.network.fake_chain import fake_chain
 
 NETUID = 8
 
@@ -243,11 +244,31 @@ def test_what_only_a_chain_knows_is_told_in_one_sentence() -> None:
         bt.MockSubtensor(8)
 
 
-@pytest.mark.parametrize("network", ["finney", "test", "ws://127.0.0.1:9944"])
-def test_a_network_of_another_kind_is_told(network: str) -> None:
-    for make in (lambda: bt.subtensor(network), lambda: bt.metagraph(NETUID, network=network)):
-        with pytest.raises(ConfigError, match="is not one that this version speaks"):
+def test_a_network_that_is_none_is_told() -> None:
+    for make in (lambda: bt.subtensor("finey"), lambda: bt.metagraph(NETUID, network="finey")):
+        with pytest.raises(ConfigError, match="did you mean 'finney'"):
             make()
+
+
+@pytest.mark.parametrize("network", ["finney", "test"])
+def test_a_chain_is_not_asked_before_it_is_needed(network: str) -> None:
+    subtensor = bt.subtensor(network)
+    graph = bt.metagraph(NETUID, network=network, sync=False)
+    assert (subtensor.network, graph.network, graph.n) == (network, network, 0)
+
+
+def test_a_chain_answers_old_code() -> None:
+    alice = key("Alice")
+    with fake_chain() as chain:
+        chain.register(NETUID, alice.ss58_address, stake=7.0)
+        with bt.subtensor(chain.url) as subtensor:
+            assert subtensor.get_uid_for_hotkey_on_subnet(alice.ss58_address, NETUID) == 0
+            assert subtensor.set_weights(alice, NETUID, [0], [1.0])
+            graph = subtensor.metagraph(NETUID, lite=False)
+        assert (graph.S.tolist(), graph.W.tolist()) == ([7.0], [[1.0]])
+        outcome = bt.subtensor(chain.url).register(key("Bob"), NETUID)
+        assert not outcome
+        assert "btcli subnets register" in outcome.message
 
 
 @pytest.mark.parametrize(

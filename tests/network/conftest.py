@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from node import Keypair, Peer
 from node.network.local import LocalNetwork
+from node.network.redis_network import RedisNetwork
+from tests.redis_server import RedisServer
+
+from .redis_content import Raw
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -53,3 +57,26 @@ def opened(path: Path, clock: FakeClock) -> Callable[..., LocalNetwork]:
 @pytest.fixture
 def network(opened: Callable[..., LocalNetwork]) -> LocalNetwork:
     return opened()
+
+
+@pytest.fixture
+def redis_network(redis_url: str, clock: FakeClock) -> Iterator[RedisNetwork]:
+    with RedisNetwork(redis_url, clock=clock, allow_private=True) as network:
+        yield network
+
+
+@pytest.fixture
+def redis_served(redis_network: RedisNetwork) -> RedisNetwork:
+    """Alice, Bob and Charlie serve on netuid 8; Alice and Bob have set weights for Charlie."""
+    pairs = [key("Alice"), key("Bob"), key("Charlie", "ed25519")]
+    for pair in pairs:
+        redis_network.register(8, pair)
+        redis_network.serve(8, pair, peer_of(pair))
+    for pair in pairs[:2]:
+        redis_network.set_weights(8, pair, [2], [1])
+    return redis_network
+
+
+@pytest.fixture
+def raw(redis_server: RedisServer, redis_url: str) -> Raw:
+    return Raw(redis_server, redis_url)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from node import errors
-from node.network.dual_mode import DualMode, dual_mode
+from node.network.dual_mode import AsyncDualMode, DualMode, async_dual_mode, dual_mode
 
 
 class Counter(DualMode):
@@ -152,6 +152,75 @@ def test_an_object_used_in_a_loop_can_be_closed_without_one() -> None:
     asyncio.run(use())
     counter.close()
     assert not counter.threads[0].is_alive()
+
+
+class AsyncCounter(AsyncDualMode):
+    """Counts on the loop, and how often it let go of what belongs to one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loops: list[asyncio.AbstractEventLoop] = []
+        self.released: list[asyncio.AbstractEventLoop] = []
+        self.pause_s = 0.0
+
+    @async_dual_mode
+    async def count(self, value: int, *, fail: bool = False) -> int:
+        """Count."""
+        self.loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(self.pause_s)
+        if fail:
+            raise errors.NetworkError("it failed")
+        return value
+
+    async def _release(self) -> None:
+        self.released.append(asyncio.get_running_loop())
+
+    def __repr__(self) -> str:
+        return "<AsyncCounter>"
+
+
+def test_a_coroutine_without_a_loop_gets_one_of_its_own_and_leaves_nothing() -> None:
+    with AsyncCounter() as counter:
+        assert [counter.count(3), counter.count(4)] == [3, 4]
+        with pytest.raises(errors.NetworkError, match="failed"):
+            counter.count(4, fail=True)
+        assert counter.released == counter.loops
+        assert len(set(counter.loops)) == 3
+    assert counter.count.__doc__ == "Count."
+    with pytest.raises(errors.NetworkError, match="<AsyncCounter> is closed"):
+        counter.count(1)
+    assert len(counter.loops) == 3
+
+
+async def test_coroutines_inside_a_loop_run_on_it_side_by_side() -> None:
+    counter = AsyncCounter()
+    counter.pause_s = 0.05
+    began = time.monotonic()
+    assert await asyncio.gather(*map(counter.count, range(20))) == list(range(20))
+    assert time.monotonic() - began < 0.5
+    assert set(counter.loops) == {asyncio.get_running_loop()}
+    assert counter.released == []
+    await counter.close()
+    await counter.close()
+    assert counter.released
+    with pytest.raises(errors.NetworkError, match="<AsyncCounter> is closed"):
+        await counter.count(1)
+
+
+async def test_with_inside_a_loop_lets_go_without_waiting() -> None:
+    with AsyncCounter() as counter:
+        assert await counter.count(1) == 1
+    while not counter.released:
+        await asyncio.sleep(0)
+    async with AsyncCounter() as counter:
+        pass
+    assert len(counter.released) == 1
+
+
+async def test_a_call_that_is_never_awaited_does_nothing() -> None:
+    counter = AsyncCounter()
+    counter.count(1).close()
+    assert counter.loops == []
 
 
 async def _ended(thread: threading.Thread) -> None:

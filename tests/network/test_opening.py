@@ -6,7 +6,9 @@ import pytest
 
 from node import errors, open_network
 from node.network import Network
+from node.network.chain import ChainNetwork
 from node.network.local import LocalNetwork
+from node.network.redis_network import RedisNetwork
 
 
 def test_local_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,15 +39,43 @@ def test_a_path_may_be_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("finney", "finney"),
+        ("test", "test"),
+        ("archive", "archive"),
+        ("ws://127.0.0.1:9944", "ws://127.0.0.1:9944"),
+        ("wss://user:secret@node.example/key?token=secret", "wss://node.example"),
+    ],
+)
+def test_chains_are_opened_by_name_and_by_address(name: str, shown: str) -> None:
+    network = open_network(name)
+    assert isinstance(network, Network)
+    assert isinstance(network, ChainNetwork)
+    assert network.name == shown
+    assert repr(network) == f"<ChainNetwork {shown}>"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["redis://h:1/2?prefix=x", "rediss://h", "unix:///run/redis.sock?db=1"],
+)
+def test_a_redis_is_opened_by_its_address(name: str) -> None:
+    with open_network(name) as network:
+        assert isinstance(network, Network)
+        assert isinstance(network, RedisNetwork)
+        assert network.name == name
+
+
+@pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("finney", "this version speaks; use 'local'"),
-        ("test", "this version speaks; use 'local'"),
-        ("ws://127.0.0.1:9944", "this version speaks; use 'local'"),
-        ("wss://entrypoint", "this version speaks; use 'local'"),
-        ("redis://host/0", "this version speaks; use 'local'"),
         ("finey", "did you mean 'finney'"),
+        ("finney:443", "did you mean 'finney'"),
+        ("ws:node", "use finney, test, archive, ws://HOST:PORT"),
+        ("wss://node:port", "use finney, test, archive, ws://HOST:PORT"),
         ("loca:x", "did you mean 'local'"),
+        ("redi://h", "did you mean 'redis'"),
         ("", "use 'local'"),
         ("local:", "no path"),
     ],
