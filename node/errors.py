@@ -13,6 +13,7 @@ The first level below `NodeError` says whose fault it is::
     │   └── WrongPassword
     ├── NetworkError                the registry: locked, not ours, not reachable
     │   └── NotRegistered
+    ├── StateError                  a validator's own file: locked, another's, or damaged
     ├── RouteError                  the programmer, when a forward is attached
     ├── StreamMisuse                the programmer, when a typed stream is written or read
     ├── WireError                   what an axon may answer: `code`, `status`, `retry_after`
@@ -28,8 +29,10 @@ The first level below `NodeError` says whose fault it is::
     │   ├── RateLimited        429
     │   ├── ForwardFailed      500
     │   └── Overloaded         503
+    │       └── OutOfTouch
     └── CallError                   what a dendrite may raise: `peer`, `retry_safe`, `status`
         ├── PeerUnreachable
+        │   └── PeerDormant         `retry_after`
         ├── PeerTimeout             `phase`: connect, first_byte, idle, total
         ├── PeerRefused             `status`, `code`
         ├── StreamInterrupted       `chunks`
@@ -70,7 +73,9 @@ __all__ = [
     "NetworkError",
     "NodeError",
     "NotRegistered",
+    "OutOfTouch",
     "Overloaded",
+    "PeerDormant",
     "PeerRefused",
     "PeerTimeout",
     "PeerUnreachable",
@@ -78,6 +83,7 @@ __all__ = [
     "ReplayedRequest",
     "RouteError",
     "StaleRequest",
+    "StateError",
     "StreamInterrupted",
     "StreamMisuse",
     "UnknownRoute",
@@ -132,6 +138,10 @@ class NetworkError(NodeError):
 
 class NotRegistered(NetworkError):
     """The hotkey has no uid on this network."""
+
+
+class StateError(NodeError):
+    """A validator's state can't be read or written: in use, another's, damaged, or no room."""
 
 
 class RouteError(NodeError):
@@ -344,6 +354,16 @@ class Overloaded(WireError):
     text = "The node has no room for this request now."
 
 
+class OutOfTouch(Overloaded):
+    """The node can't reach what it must ask before it lets a caller in (503), with `retry_after`.
+
+    Nothing is wrong with the request or its sender.
+    """
+
+    code = "out_of_touch"
+    text = "The node can't check its callers now; try again later."
+
+
 class CallError(NodeError):
     """A request to a peer did not give a usable reply.
 
@@ -373,6 +393,20 @@ class PeerUnreachable(CallError):
     """No connection, or it closed before a reply began (503)."""
 
     status = 503
+
+
+class PeerDormant(PeerUnreachable):
+    """Nothing was sent, because the peer was not there several times in a row (503).
+
+    Args:
+        detail: As for `CallError`.
+        retry_after: Seconds after which a request is let out again.
+        peer: As for `CallError`.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float, peer: str = "") -> None:
+        super().__init__(detail, peer=peer, retry_safe=True)
+        self.retry_after = retry_after
 
 
 class PeerTimeout(CallError):

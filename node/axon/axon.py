@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +19,7 @@ from aiohttp import web
 from node.errors import ConfigError, MethodNotAllowed, RouteError, WireError
 from node.keys import Keypair, Wallet, signer_of
 from node.network import Metagraph, Network, Peer, open_network
+from node.network.shared import SharedMemory
 from node.streams import StreamMode
 from node.synapse import Synapse, TerminalInfo
 from node.version import VERSION
@@ -27,10 +32,11 @@ from .exchange import Exchange, Limits, ReaderGoneError, Rooms
 from .notary import Notary
 from .pace import Pace
 from .reply import error_reply, json_reply
-from .routes import Route, read_route
+from .routes import Route, declared_capacity, read_route
 from .server import AxonServer
+from .sharing import Sharing
 from .slots import Slots
-from .standing import Standing, StandingRules
+from .standing import MAX_STALE_S, Standing, StandingRules
 from .watch import StreamWatch
 
 __all__ = ["Axon"]
@@ -84,6 +90,14 @@ class Axon:
         stall_s: Seconds after which a reader that takes nothing more is cut off.
         receipts: Whether replies to verified callers are signed.
         guard: Replay memory to use, for axons that share one; None makes one.
+        shared: Memory of all processes that serve this hotkey, on one machine or several: a
+            request is taken once by all of them, and `requests_per_s` counts for all together.
+            None for an axon that serves it alone. Whoever makes it closes it, after `stop`. With
+            it SDK 6.0-7.1 are refused, whose nonces have no age after which they could be
+            forgotten.
+        max_stale_s: While the network can't be read, seconds for which the last metagraph counts,
+            600 by default; after that callers get 503. Callers that are let in whatever their
+            standing are served on.
         clock_ns: Gives Unix nanoseconds; for tests.
 
     Raises:
@@ -123,6 +137,8 @@ class Axon:
         stall_s: float = 60.0,
         receipts: bool = True,
         guard: ReplayGuard | None = None,
+        shared: SharedMemory | None = None,
+        max_stale_s: float = MAX_STALE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         _check_ranges(
@@ -133,6 +149,7 @@ class Axon:
                 "synapse_max_age_s": synapse_max_age_s,
                 "heartbeat_s": heartbeat_s,
                 "stall_s": stall_s,
+                "max_stale_s": max_stale_s,
             },
             port=port,
             max_queue=max_queue,
@@ -162,7 +179,7 @@ class Axon:
             old=OldPeers(
                 max_age_s=synapse_max_age_s,
                 require_body_hash=require_body_hash,
-                allow_uptime_nonces=allow_uptime_nonces,
+                allow_uptime_nonces=allow_uptime_nonces and shared is None,
             )
             if "synapse" in self.protocols
             else None,
@@ -172,8 +189,12 @@ class Axon:
             self._own_network if isinstance(network, str) else network,
             netuid,
             StandingRules(allow_non_registered, force_validator_permit, minimum_stake),
+            max_stale_s=max_stale_s,
         )
-        self._pace = Pace(per_second=requests_per_s, at_once=requests_at_once)
+        self._sharing = Sharing(shared, self._signer.public_key, window_s=rules.guard.window_s)
+        self._pace = Pace(
+            per_second=requests_per_s, at_once=requests_at_once, sharing=self._sharing
+        )
         self._slots = Slots(max_workers, max_queue)
         self._limits = Limits(max_body_bytes, body_timeout_s)
         self._budget = BodyBudget(max(max_unproven_bytes, max_body_bytes))
@@ -192,6 +213,11 @@ class Axon:
         return self._signer.ss58_address
 
     @property
+    def routes(self) -> tuple[str, ...]:
+        """The names of the routes that are served."""
+        return tuple(self._routes)
+
+    @property
     def metagraph(self) -> Metagraph | None:
         """The metagraph snapshot that admission uses; None without a network."""
         return self._standing.metagraph
@@ -199,16 +225,23 @@ class Axon:
     def info(self) -> Peer:
         """Return this node as its peers reach it.
 
-        An axon on all interfaces that was given no `external_ip` names the loopback address.
+        An axon on all interfaces that was given no `external_ip` names the loopback address. For
+        each route it declares how many requests it serves at once, so that a dendrite sends no
+        more: its capacity, and never more than there are workers.
         """
-        external_ip, external_port = self._external
-        own_ip = "127.0.0.1" if self.ip in _ANY_INTERFACE else self.ip
+        ip, port = self._endpoint()
         return Peer(
             hotkey=self.hotkey,
-            ip=external_ip or own_ip,
-            port=external_port or self.port,
+            ip=ip,
+            port=port,
             protocols=self.protocols,
+            capacity=declared_capacity(self._routes.values(), self._max_workers),
         )
+
+    def _endpoint(self) -> tuple[str, int]:
+        external_ip, external_port = self._external
+        own_ip = "127.0.0.1" if self.ip in _ANY_INTERFACE else self.ip
+        return external_ip or own_ip, external_port or self.port
 
     def attach(
         self,
@@ -216,6 +249,8 @@ class Axon:
         blacklist_fn: Callable[..., Any] | None = None,
         priority_fn: Callable[..., Any] | None = None,
         verify_fn: Callable[..., Any] | None = None,
+        *,
+        capacity: int | None = None,
     ) -> Self:
         """Serve a forward; its first parameter's Synapse class is the route.
 
@@ -229,17 +264,20 @@ class Axon:
             blacklist_fn: Returns True, or a pair of True and a reason, to refuse with 403.
             priority_fn: Returns a number; when all workers are busy, a higher one starts first.
             verify_fn: Returns False or raises to refuse with 401.
+            capacity: Forwards of this route that run at once; more wait by priority and hold up no
+                other route. None for as many as there are workers.
 
         Returns:
             This axon, so that calls chain.
 
         Raises:
-            RouteError: An annotation is wrong, or the route is taken.
+            RouteError: An annotation is wrong, the route is taken, or the capacity is below 1.
         """
         frame = sys._getframe(1)  # noqa: SLF001  where annotations written as text have their names
         route = read_route(
-            forward_fn, blacklist_fn, priority_fn, verify_fn, local_names=frame.f_locals
-        )
+            forward_fn, blacklist_fn, priority_fn, verify_fn,
+            local_names=frame.f_locals, capacity=capacity,
+        )  # fmt: skip
         self._add(route)
         return self
 
@@ -260,9 +298,31 @@ class Axon:
                 f"{route.forward.name}: the route {route.name} is already served by {taken}"
             )
         self._routes[route.name] = route
+        if route.capacity is not None:
+            self._slots.limit(route.name, route.capacity)
 
-    async def start(self) -> None:
+    def set_capacity(self, route: str, capacity: int) -> None:
+        """Change how many forwards of a route run at once; those that run go on.
+
+        What `info` declares changes too. Whoever published that publishes it again.
+
+        Raises:
+            ConfigError: The axon does not serve the route, or the capacity is below 1.
+        """
+        if route not in self._routes:
+            known = ", ".join(sorted(self._routes)) or "none"
+            raise ConfigError(f"this axon serves no route {route!r}; its routes: {known}")
+        if capacity < 1:
+            raise ConfigError(f"the capacity of {route} must be 1 or more, not {capacity}")
+        self._routes[route] = replace(self._routes[route], capacity=capacity)
+        self._slots.limit(route, capacity)
+
+    async def start(self, *, listen: bool = True) -> None:
         """Listen and serve. The first snapshot of the metagraph is taken before.
+
+        Args:
+            listen: Whether to listen on `ip` and `port`; otherwise only the connections that
+                `accept` is given are served.
 
         Raises:
             ConfigError: The address can't be used.
@@ -274,17 +334,35 @@ class Axon:
         await self._standing.start()
         self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
         self._rooms = Rooms(
-            self._routes, self._admission, self._standing, self._pace, self._slots,
+            self._routes, self._admission, self._standing, self._sharing, self._pace, self._slots,
             self._pool, self._limits, self._budget, self._watch, self._terminal_info, self._notary,
         )  # fmt: skip
         self._watch.start()
         server = AxonServer(self._handle)
         try:
-            self.port = await server.start(self.ip, self.port)
+            if listen:
+                self.port = await server.start(self.ip, self.port)
+            else:
+                await server.open()
         except BaseException:
             await self._release()
             raise
         self._server = server
+
+    async def accept(self, sock: socket.socket) -> None:
+        """Serve a connected socket like one that came in on the port.
+
+        Args:
+            sock: A non-blocking stream socket, such as one end of `socket.socketpair()`. From here
+                on it is this axon's to close, which `stop` does at the latest.
+
+        Raises:
+            ConnectionRefusedError: The axon is not started, or stops; the socket is closed.
+        """
+        if self._server is None:
+            sock.close()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        await self._server.accept(sock)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop listening, let running replies end, cancel the rest; safe to call twice.
@@ -321,8 +399,8 @@ class Axon:
         await self.stop()
 
     def _terminal_info(self) -> TerminalInfo:
-        info = self.info()
-        return TerminalInfo.model_construct(ip=info.ip, port=info.port, hotkey=self.hotkey)
+        ip, port = self._endpoint()
+        return TerminalInfo.model_construct(ip=ip, port=port, hotkey=self.hotkey)
 
     def _notary(self, caller: Caller) -> Notary | None:
         return Notary(self._signer, caller, self._clock_ns) if self._receipts else None

@@ -60,6 +60,10 @@ class Dialect(ABC):
             Overloaded: The replay memory is full.
         """
 
+    def nonce_tag(self, claim: Any) -> bytes:
+        """Return what tells requests of one nonce apart, as the replay memory keeps it."""
+        return b""
+
     def session_of(self, claim: Any) -> str | None:
         """Return the name that the sender gives its session, or None."""
         return None

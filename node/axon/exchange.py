@@ -30,6 +30,7 @@ from .notary import Notary
 from .pace import Pace
 from .reply import error_reply
 from .routes import Route
+from .sharing import Sharing
 from .slots import Slots
 from .standing import Standing
 from .streaming import ReplyWriter
@@ -61,6 +62,7 @@ class Rooms:
     routes: Mapping[str, Route]
     admission: Admission
     standing: Standing
+    sharing: Sharing
     pace: Pace
     slots: Slots
     pool: ThreadPoolExecutor
@@ -123,17 +125,19 @@ class Exchange:
             )
         if claim.public_key is None:
             await rooms.standing.check_known(caller.public_key)
+        await rooms.sharing.accept(caller, dialect.nonce_tag(claim))
         notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
         with ExitStack() as held:
             held.enter_context(rooms.pace.admit(caller.public_key))
+            await rooms.pace.check_shared(caller.public_key)
             target = dialect.read_target(claim, request.raw_path)
             synapse = dialect.parse(route.synapse_type, claim, body)
             self._stamp(synapse, target, caller, dialect.session_of(claim))
             priority = await run_hooks(route, synapse, caller)
-            await rooms.slots.acquire(priority)
+            await rooms.slots.acquire(priority, route.name)
             run = ForwardRun(route, rooms.pool)
-            held.callback(self._free_slot, run)
+            held.callback(self._free_slot, run, route.name)
             result = await self._run(run, synapse, caller)
             if isinstance(result, Synapse):
                 return self._reply(dialect, result, notary if target.receipt else None)
@@ -162,15 +166,12 @@ class Exchange:
         )
         synapse.axon = self._rooms.axon_info()
 
-    def _free_slot(self, run: ForwardRun) -> None:
+    def _free_slot(self, run: ForwardRun, route: str) -> None:
         """Give the place back, for a thread that can't be stopped when it ends."""
         if run.lingering is None or run.lingering.done():
-            self._rooms.slots.release()
+            self._rooms.slots.release(route)
         else:
-            run.lingering.add_done_callback(self._release_after)
-
-    def _release_after(self, lingering: object) -> None:
-        self._rooms.slots.release()
+            run.lingering.add_done_callback(lambda _: self._rooms.slots.release(route))
 
     async def _run(
         self, run: ForwardRun, synapse: Synapse, caller: Caller

@@ -1,6 +1,7 @@
 """How much one caller may ask for: requests per second, and requests at once.
 
-Only verified callers are counted, by public key, so nobody can use up another's share.
+Only verified callers are counted, by public key, so nobody can use up another's share. What they
+send per second is counted over all processes that share a memory; what runs at once, here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from node.errors import RateLimited
+
+from .sharing import Sharing
 
 __all__ = ["Pace"]
 
@@ -24,6 +27,7 @@ class Pace:
         per_second: Requests a second that one caller may send over time, or None. A caller may
             burst up to two seconds' worth.
         at_once: Requests of one caller that may be in the node at the same time, or None.
+        sharing: Counts the requests of other processes too, or None.
         clock: Monotonic seconds; for tests.
     """
 
@@ -32,11 +36,13 @@ class Pace:
         *,
         per_second: float | None = None,
         at_once: int | None = None,
+        sharing: Sharing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rate = per_second
         self._burst = max(1.0, 2 * per_second) if per_second else 0.0
         self._at_once = at_once
+        self._sharing = sharing
         self._clock = clock
         self._tokens: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._running: Counter[bytes] = Counter()
@@ -61,6 +67,15 @@ class Pace:
             self._running[public_key] -= 1
             if not self._running[public_key]:
                 del self._running[public_key]
+
+    async def check_shared(self, public_key: bytes) -> None:
+        """Count the request, which `admit` has let in, at all processes together.
+
+        Raises:
+            RateLimited: The caller is over its rate there.
+        """
+        if self._rate and self._sharing is not None:
+            await self._sharing.take_token(public_key, per_second=self._rate, burst=self._burst)
 
     def _take_token(self, public_key: bytes, rate: float) -> None:
         now = self._clock()

@@ -22,10 +22,11 @@ from types import UnionType
 from typing import Any
 
 from node.errors import RouteError
+from node.network.peer import MAX_CAPACITY, MAX_ROUTES, ROUTE_NAME
 from node.synapse import StreamingReply, Synapse
 from node.wire import Caller
 
-__all__ = ["ForwardForm", "Hook", "Route", "read_hook", "read_route"]
+__all__ = ["ForwardForm", "Hook", "Route", "declared_capacity", "read_hook", "read_route"]
 
 _STREAM_TYPES = (
     AsyncGenerator,
@@ -66,6 +67,7 @@ class Route:
         blacklist: Refuses callers, or None.
         priority: Orders waiting requests, or None.
         verify: Further check of the verified request, or None.
+        capacity: Forwards of it that run at once; None for as many as there are workers.
     """
 
     synapse_type: type[Synapse]
@@ -74,11 +76,27 @@ class Route:
     blacklist: Hook | None
     priority: Hook | None
     verify: Hook | None
+    capacity: int | None = None
 
     @property
     def name(self) -> str:
         """The route's path without its slash."""
         return self.synapse_type.__name__
+
+
+def declared_capacity(routes: Iterable[Route], workers: int) -> dict[str, int]:
+    """Return how many requests of each route a node says that it serves at once.
+
+    A record has room for a number of routes and for names in ASCII. Of the others nothing is said,
+    which means no limit; those whose capacity was set come first.
+    """
+    named = [route for route in routes if ROUTE_NAME.fullmatch(route.name)]
+    named.sort(key=lambda route: route.capacity is None)
+    most = min(workers, MAX_CAPACITY)
+    return {
+        route.name: most if route.capacity is None else min(route.capacity, most)
+        for route in named[:MAX_ROUTES]
+    }
 
 
 def read_route(
@@ -88,6 +106,7 @@ def read_route(
     verify: Callable[..., Any] | None,
     *,
     local_names: dict[str, Any],
+    capacity: int | None = None,
 ) -> Route:
     """Return the route that `forward`'s annotations describe.
 
@@ -98,9 +117,11 @@ def read_route(
         verify: Hook or None.
         local_names: Names of the scope that attaches, where annotations written as text are
             looked up when the module doesn't have them.
+        capacity: As for `Route`.
 
     Raises:
-        RouteError: An annotation is absent or wrong; the text names the function.
+        RouteError: An annotation is absent or wrong, or the capacity is below 1; the text names
+            the function.
     """
     hook = read_hook(forward, local_names=local_names)
     name = hook.name
@@ -112,6 +133,8 @@ def read_route(
             f"(found {_spell(synapse_type)}); its class name becomes the route"
         )
     _check_return(name, hints, synapse_type)
+    if capacity is not None and capacity < 1:
+        raise RouteError(f"{name}: its capacity must be 1 or more, not {capacity}")
     return Route(
         synapse_type=synapse_type,
         forward=hook,
@@ -119,6 +142,7 @@ def read_route(
         blacklist=blacklist and read_hook(blacklist, local_names=local_names),
         priority=priority and read_hook(priority, local_names=local_names),
         verify=verify and read_hook(verify, local_names=local_names),
+        capacity=capacity,
     )
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server under an axon: one listening socket, and draining it.
+"""The HTTP server under an axon: one listening socket or none, and draining it.
 
 aiohttp's low-level server is used, without its router and middlewares: an axon has its own routes
 as a dict and answers every request in one place.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class AxonServer:
-    """Listens, hands requests to one handler, and drains on stop.
+    """Takes connections, hands their requests to one handler, and drains on stop.
 
     A handler whose client leaves is cancelled (`handler_cancellation`); without that an abandoned
     request would run to its end.
@@ -61,19 +62,8 @@ class AxonServer:
         self._running: set[asyncio.Task[object]] = set()
         self._draining = False
 
-    async def start(self, ip: str, port: int) -> int:
-        """Listen.
-
-        Args:
-            ip: Interface; `0.0.0.0` for all.
-            port: 0 picks a free one.
-
-        Returns:
-            The port that it listens on.
-
-        Raises:
-            ConfigError: The address can't be used; the text says why and what to do.
-        """
+    async def open(self) -> None:
+        """Serve the connections that `accept` is given, and listen nowhere."""
         server = web.Server(
             self._handle,
             handler_cancellation=True,
@@ -85,14 +75,46 @@ class AxonServer:
         )
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
+        self._runner = runner
+        self._draining = False
+
+    async def start(self, ip: str, port: int) -> int:
+        """Listen as well.
+
+        Args:
+            ip: Interface; `0.0.0.0` for all.
+            port: 0 picks a free one.
+
+        Returns:
+            The port that it listens on.
+
+        Raises:
+            ConfigError: The address can't be used; the text says why and what to do.
+        """
+        await self.open()
+        runner = self._runner
+        assert runner is not None
         try:
             await web.TCPSite(runner, ip, port, backlog=1024).start()
         except OSError as error:
+            self._runner = None
             await runner.cleanup()
             raise _address_error(error, ip, port) from error
-        self._runner = runner
-        self._draining = False
         return int(runner.addresses[0][1])
+
+    async def accept(self, sock: socket.socket) -> None:
+        """Serve a connected socket as one that came in; the server is open.
+
+        Args:
+            sock: A stream socket, non-blocking; this server's to close from here on.
+        """
+        assert self._runner is not None
+        assert self._runner.server is not None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._runner.server, sock)
+        except BaseException:
+            sock.close()
+            raise
 
     async def stop(self, grace_s: float) -> None:
         """Stop listening, let running requests end, then cancel what is left.

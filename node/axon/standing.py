@@ -1,9 +1,12 @@
 """Whether a caller may call, by its place in the network.
 
 Without a network every verified caller may. With one, the axon keeps a snapshot of the metagraph
-and refreshes it by itself. A key that the snapshot lacks waits for an early refresh, of which there
-is at most one a second for all that wait: so a newly registered caller is let in at once, and
-strangers can't make work.
+and refreshes it by itself, at once where the network tells of changes. A key that the snapshot
+lacks waits for an early refresh, of which there is at most one a second for all that wait: so a
+newly registered caller is let in at once, and strangers can't make work.
+
+While the network can't be read the last snapshot is used. When that has grown too old it no longer
+says who may call, and those for whom that matters are refused until the network can be read again.
 """
 
 from __future__ import annotations
@@ -11,16 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from node.errors import Forbidden, NetworkError
+from node.errors import Forbidden, NetworkError, OutOfTouch
 from node.network import Metagraph, Network
+from node.network.backend import Announcing
 from node.wire import Caller
 
-__all__ = ["Standing", "StandingRules"]
+__all__ = ["MAX_STALE_S", "Standing", "StandingRules"]
 
 logger = logging.getLogger(__name__)
 
+MAX_STALE_S = 600.0
 _EARLY_REFRESH_S = 1.0
 
 
@@ -38,6 +45,15 @@ class StandingRules:
     force_validator_permit: bool = False
     minimum_stake: float = 0.0
 
+    @property
+    def let_everybody_in(self) -> bool:
+        """Whether no caller is refused by its standing."""
+        return (
+            self.allow_non_registered
+            and not self.force_validator_permit
+            and self.minimum_stake <= 0
+        )
+
 
 class Standing:
     """Answers whether a key may call, from a metagraph snapshot.
@@ -47,6 +63,7 @@ class Standing:
         netuid: Which one; needed with a network.
         rules: Which callers may call.
         refresh_s: Seconds between refreshes, 12 by default (one block).
+        max_stale_s: Age in seconds from which a snapshot says nothing any more.
     """
 
     def __init__(
@@ -56,15 +73,19 @@ class Standing:
         rules: StandingRules,
         *,
         refresh_s: float = 12.0,
+        max_stale_s: float = MAX_STALE_S,
     ) -> None:
         self._network = network
         self._netuid = netuid
         self._rules = rules
         self._refresh_s = refresh_s
+        self._max_stale_s = max_stale_s
         self._metagraph: Metagraph | None = None
-        self._refresher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._refreshing = asyncio.Lock()
         self._refreshed_at = 0.0
+        self._read_at = 0.0
+        self._is_failing = False
 
     @property
     def metagraph(self) -> Metagraph | None:
@@ -79,25 +100,32 @@ class Standing:
         """
         if self._network is None or self._netuid is None:
             return
+        self._refreshed_at = self._read_at = asyncio.get_running_loop().time()
         self._metagraph = await self._network.metagraph(self._netuid)
-        self._refreshed_at = asyncio.get_running_loop().time()
-        self._refresher = asyncio.create_task(self._keep_fresh(), name="axon metagraph refresh")
+        self._keep(self._keep_fresh(), "axon metagraph refresh")
+        if isinstance(self._network, Announcing):
+            self._keep(self._follow(self._network, self._netuid), "axon metagraph changes")
 
     async def stop(self) -> None:
         """End the refreshing; safe to call twice."""
-        refresher, self._refresher = self._refresher, None
-        if refresher is not None:
-            refresher.cancel()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
-                await refresher
+                await task
 
     async def check_known(self, public_key: bytes) -> None:
         """Check that a claimed sender could be allowed, before its signature costs anything.
 
         Raises:
             Forbidden: The network doesn't list the key and the rules want it listed.
+            OutOfTouch: Nobody can tell, because the snapshot is too old.
         """
-        if self._metagraph is None or self._rules.allow_non_registered:
+        if self._metagraph is None:
+            return
+        self._check_fresh()
+        if self._rules.allow_non_registered:
             return
         if self._metagraph.uid_of_key(public_key) is not None:
             return
@@ -112,9 +140,11 @@ class Standing:
 
         Raises:
             Forbidden: The rules ask for more than it has; the text says what.
+            OutOfTouch: Nobody can tell, because the snapshot is too old.
         """
         if self._metagraph is None:
             return
+        self._check_fresh()
         uid = self._metagraph.uid_of_key(caller.public_key)
         if uid is None:
             return  # check_known let it in
@@ -126,6 +156,17 @@ class Standing:
                 "or more."
             )
 
+    def _check_fresh(self) -> None:
+        age_s = asyncio.get_running_loop().time() - self._read_at
+        if age_s > self._max_stale_s and not self._rules.let_everybody_in:
+            raise OutOfTouch(
+                f"the metagraph is {age_s:.0f} s old and the limit is {self._max_stale_s:g} s",
+                retry_after=self._refresh_s,
+            )
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
     async def _refresh_early(self, metagraph: Metagraph) -> None:
         """Return once the snapshot is newer than this call; callers that wait share a refresh."""
         loop = asyncio.get_running_loop()
@@ -134,20 +175,34 @@ class Standing:
             if self._refreshed_at > arrived:
                 return
             await asyncio.sleep(self._refreshed_at + _EARLY_REFRESH_S - loop.time())
-            self._refreshed_at = loop.time()
             await self._refresh(metagraph)
 
     async def _keep_fresh(self) -> None:
         while self._metagraph is not None:
             await asyncio.sleep(self._refresh_s)
             async with self._refreshing:
-                self._refreshed_at = asyncio.get_running_loop().time()
                 await self._refresh(self._metagraph)
 
-    @staticmethod
-    async def _refresh(metagraph: Metagraph) -> None:
+    async def _follow(self, network: Announcing, netuid: int) -> None:
+        async with contextlib.aclosing(network.changes(netuid)) as changes:
+            async for _ in changes:
+                if self._metagraph is not None:
+                    await self._refresh_early(self._metagraph)
+
+    async def _refresh(self, metagraph: Metagraph) -> None:
+        began = self._refreshed_at = asyncio.get_running_loop().time()
         try:
             await metagraph.sync()
         except NetworkError as error:
             # Serving goes on with what is known; the next refresh tries again.
-            logger.warning("the metagraph could not be refreshed: %s", error)
+            logger.log(
+                logging.DEBUG if self._is_failing else logging.WARNING,
+                "the metagraph could not be refreshed, and is used for %g s as it was: %s",
+                self._max_stale_s, error,
+            )  # fmt: skip
+            self._is_failing = True
+            return
+        if self._is_failing:
+            logger.warning("the metagraph is refreshed again")
+        self._is_failing = False
+        self._read_at = began

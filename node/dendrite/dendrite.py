@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,15 +17,17 @@ from node.streams import StreamMode
 from node.synapse import StreamingSynapse, Synapse
 
 from .deadlines import Deadlines
+from .dormancy import Dormancy
 from .fan import first_good, merge, together
 from .gate import Gate
 from .opening import OpeningStream, all_sent
 from .pump import Pump, ReplyLimits
 from .request import Outbound, Signer
-from .session import Session
+from .session import Dial, Session
 from .settle import result_of, settle, stamp
 from .startline import StartLine
 from .stream import After, Stream
+from .turn import Turn
 from .unary import call_unary
 from .voices import Asking, Voices
 
@@ -53,12 +56,23 @@ class Dendrite:
             stream from one that was cut, and carry receipts.
         at_once: Requests that may be out in all, or None. Those beyond wait; their clock starts
             when they go.
-        per_peer: Requests that may be out to one peer, or None.
+        per_peer: Requests that may be out to one peer, or None. Whatever it is, no more are out to
+            a peer for one route than the peer declares as its capacity for it.
+        dormancy: What lets a peer rest that was not there several times in a row: calls to it fail
+            at once with `PeerDormant` until it is time to try again. True, the default, rests it
+            for 1 s after 5 failures, twice as long after each further one, and 30 s at the most;
+            False asks every time; a `Dormancy` sets the numbers.
+        allow_private: Whether to connect to addresses that are private, loopback or the like. Turn
+            it off for peers of a network that strangers write to, whose records may point at
+            services of this machine; what a name resolves to is judged too.
         receipts: Whether unary replies should be signed; streams are whenever the peer signs.
         bound: Whether requests name their receiver, as nearly all nodes demand.
         secret_signatures: Whether Epistula requests carry its optional secret signatures.
         max_reply_bytes: Longest unary reply, 64 MiB by default.
         max_chunk_bytes: Longest chunk of a stream, 16 MiB by default.
+        dial: Makes connections: called with host and port, it returns a connected, non-blocking
+            socket, which this dendrite then owns, or None for an ordinary connection, or raises
+            OSError. None, the default, makes all of them by TCP.
         clock_ns: Gives Unix nanoseconds; for tests.
 
     Raises:
@@ -77,11 +91,14 @@ class Dendrite:
         mode: StreamMode | str = StreamMode.FRAMES,
         at_once: int | None = None,
         per_peer: int | None = None,
+        dormancy: Dormancy | bool = True,
+        allow_private: bool = True,
         receipts: bool = True,
         bound: bool = True,
         secret_signatures: bool = False,
         max_reply_bytes: int = 64 * 2**20,
         max_chunk_bytes: int = 16 * 2**20,
+        dial: Dial | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._deadlines = Deadlines(connect=connect, first_byte=first_byte, idle=idle)
@@ -89,12 +106,12 @@ class Dendrite:
         for name, limit in (("at_once", at_once), ("per_peer", per_peer)):
             if limit is not None and limit < 1:
                 raise ConfigError(f"a dendrite's {name} must be 1 or more, not {limit}")
-        self._at_once, self._per_peer = at_once, per_peer
         self._gate = Gate(at_once=at_once, per_peer=per_peer)
+        self._dormancy = _dormancy_of(dormancy)
         self._receipts = receipts
         self._signer = Signer(signer_of(wallet), clock_ns=clock_ns)
         self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
-        self._session = Session()
+        self._session = Session(allow_private=allow_private, dial=dial)
         voices = Voices(
             protocols, bound=bound, hotkey=self.hotkey, secret_signatures=secret_signatures
         )
@@ -108,6 +125,11 @@ class Dendrite:
     def hotkey(self) -> str:
         """The address that requests are signed with."""
         return self._signer.hotkey
+
+    @property
+    def dormancy(self) -> Dormancy | None:
+        """What keeps count of peers that are not there; None if it was turned off."""
+        return self._dormancy
 
     async def __aenter__(self) -> Self:
         return self
@@ -350,12 +372,13 @@ class Dendrite:
     async def _query(
         self, peers: Any, synapse: Synapse, timeout: float | None, deserialize: bool
     ) -> Any:
-        # Semaphores belong to the loop that they waited in.
-        self._gate = Gate(at_once=self._at_once, per_peer=self._per_peer)
         try:
             return await self(peers, synapse, timeout, deserialize, streaming=False)
         finally:
             await self.aclose()
+
+    def _turn(self, peer: Peer, synapse: Synapse) -> Turn:
+        return Turn(peer, self._gate.place(peer, type(synapse).__name__), self._dormancy)
 
     def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Asking:
         return Asking(synapse, self._deadlines.within(timeout), mode=self._mode)
@@ -377,7 +400,8 @@ class Dendrite:
     ) -> Stream:
         copy = synapse.copy_for_call()
         stamp(copy, peer, self.hotkey, asking.deadlines.total)
-        pump = Pump(self._outbound, peer, asking, self._limits, self._gate, line)
+        turn = self._turn(peer, synapse)
+        pump = Pump(self._outbound, peer, asking, self._limits, turn, line)
         task = pump.start()
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
@@ -402,9 +426,11 @@ class Dendrite:
         raise_errors: bool = False,
     ) -> list[Stream]:
         asking = self._ask_stream(synapse, timeout)
-        # More than may be out at once can't be at the line together.
-        runners = min(len(peers), self._at_once or len(peers))
-        line = StartLine(runners, _BARRIER_S) if barrier and peers else None
+        line = None
+        if barrier and peers:
+            # More than may be out at once can't be at the line together.
+            runners = self._gate.together(peers, type(synapse).__name__)
+            line = StartLine(runners, _BARRIER_S)
         return [
             self._open(peer, synapse, asking, deserialize, raise_errors, line=line)
             for peer in peers
@@ -438,9 +464,10 @@ class Dendrite:
         synapse = synapse.copy_for_call()
         stamp(synapse, peer, self.hotkey, asking.deadlines.total)
         failure: CallError | None = None
-        async with self._gate.place(peer.public_key):
-            began = time.perf_counter()
-            try:
+        began = math.inf
+        try:
+            async with self._turn(peer, synapse):
+                began = time.perf_counter()
                 await call_unary(
                     self._outbound,
                     peer,
@@ -448,12 +475,20 @@ class Dendrite:
                     synapse,
                     max_reply_bytes=self._limits.reply_bytes,
                 )
-            except CallError as error:
-                failure = error
-        settle(synapse, failure, time.perf_counter() - began)
+        except CallError as error:
+            failure = error
+        # A call that never began took none of its peer's time.
+        settle(synapse, failure, max(0.0, time.perf_counter() - began))
         if failure is not None and raise_errors:
             raise failure
         return result_of(synapse, deserialize=deserialize, raise_errors=raise_errors)
+
+
+def _dormancy_of(dormancy: Dormancy | bool) -> Dormancy | None:
+    """Return what counts failures; the default is mild, for somebody who starts a peer late."""
+    if dormancy is True:
+        return Dormancy(after=5, first_s=1.0, longest_s=30.0)
+    return dormancy if isinstance(dormancy, Dormancy) else None
 
 
 def _check_mode(mode: StreamMode | str) -> StreamMode:

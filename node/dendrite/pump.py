@@ -19,13 +19,13 @@ from node.streams import Frame, FrameKind, StreamMode, decoder_for
 from node.wire import Receipt, ReplyDigest
 
 from .deadlines import PhaseClock
-from .gate import Gate
 from .receipts import checked_receipt
 from .request import Outbound
 from .session import CallTrace
 from .startline import StartLine
 from .timing import StreamTiming
 from .translate import parse_document, refusal, translated
+from .turn import Turn
 from .unary import read_reply
 from .voices import Asking
 
@@ -63,7 +63,7 @@ class Pump:
         peer: Whom to ask.
         asking: What to ask.
         limits: Largest things that are taken.
-        gate: Where the request waits for a place.
+        turn: What lets the request go, and is told how it went.
         line: Where it waits for others to be ready, or None.
 
     Attributes:
@@ -80,7 +80,7 @@ class Pump:
         peer: Peer,
         asking: Asking,
         limits: ReplyLimits,
-        gate: Gate,
+        turn: Turn,
         line: StartLine | None = None,
     ) -> None:
         self._outbound = outbound
@@ -89,7 +89,7 @@ class Pump:
         self._limits = limits
         self._clock = PhaseClock(asking.deadlines)
         self.timing = StreamTiming()
-        self._gate = gate
+        self._turn = turn
         self._trace = CallTrace(self._clock, self.timing, line)
         self.sent = self._trace.sent
         self.headers: Mapping[str, str] = {}
@@ -156,7 +156,7 @@ class Pump:
     async def _run(self) -> None:
         error: Exception | None = None
         try:
-            async with self._gate.place(self._peer.public_key):
+            async with self._turn:
                 self.timing.restart()
                 with translated(str(self._peer), self._clock, self.timing):
                     await self._exchange()
@@ -177,6 +177,7 @@ class Pump:
         async with self._clock.waiting("connect"):
             response, question = await self._outbound.send(self._peer, self._asking, self._trace)
         try:
+            self._turn.answered()
             self.headers = {name.lower(): value for name, value in response.headers.items()}
             self._arrived.set()
             if response.content_type == "application/json":

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from node.version import VERSION
 
 from .deadlines import PhaseClock
+from .public_socket import public_socket
 from .startline import StartLine
 from .timing import StreamTiming
 
-__all__ = ["CallTrace", "Session"]
+__all__ = ["CallTrace", "Dial", "Session"]
+
+Dial = Callable[[str, int], Awaitable[socket.socket | None]]
 
 
 @dataclass(slots=True)
@@ -48,9 +54,15 @@ class Session:
 
     The number of connections is not limited here, so no request waits in a pool and no peer's
     time is charged with waiting. Whoever made it closes it.
+
+    Args:
+        allow_private: Whether to connect to addresses that are not of the open net.
+        dial: As for `Dendrite`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_private: bool = True, dial: Dial | None = None) -> None:
+        self._socket_factory = None if allow_private else public_socket
+        self._dial = dial
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -84,7 +96,12 @@ class Session:
     def _get(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=0, limit_per_host=0),
+                connector=_Connector(
+                    limit=0,
+                    limit_per_host=0,
+                    socket_factory=self._socket_factory,
+                    dial=self._dial,
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 trace_configs=[_trace_config()],
                 auto_decompress=False,
@@ -104,6 +121,10 @@ class Session:
 class _Connector(aiohttp.TCPConnector):
     """Notes when a request's connection stands, and holds it there if it waits for others."""
 
+    def __init__(self, *, dial: Dial | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._dial = dial
+
     async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*args, **options)
         trace = _current.get()
@@ -117,6 +138,26 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
             raise
         return connection
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        """Make a new connection, over a socket of `dial` where it gives one.
+
+        The method that aiohttp's connectors differ in; its `UnixConnector` is the model.
+        """
+        key = req.connection_key
+        sock: socket.socket | None = None
+        if self._dial is not None:
+            sock = await self._dial(key.host, key.port or 80)
+        if sock is None:
+            return await super()._create_connection(req, traces, timeout)
+        try:
+            _, protocol = await self._loop.create_connection(self._factory, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return protocol
 
 
 def _trace_config() -> aiohttp.TraceConfig:

@@ -20,6 +20,7 @@ from node.errors import (
 )
 
 from .deadlines import PhaseClock
+from .public_socket import UnroutableError
 from .timing import StreamTiming
 
 __all__ = ["parse_document", "refusal", "translated"]
@@ -62,6 +63,8 @@ def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[N
 
 def _reason(error: Exception) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, UnroutableError):
+        return str(cause)
     if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
         return os.strerror(cause.errno).lower()
     return type(error).__name__

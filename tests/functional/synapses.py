@@ -1,13 +1,14 @@
-"""Routes that the tests through the HTTP door share, and waiting for a condition."""
+"""Routes that the tests through the HTTP door share, a peer without limits, and waiting."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
-from node import Synapse, TextStream
+from node import Axon, Peer, Synapse, TextStream
 
-__all__ = ["Echo", "Words", "until"]
+__all__ = ["Echo", "Words", "undeclared", "until"]
 
 
 class Echo(Synapse):
@@ -21,6 +22,11 @@ class Words(TextStream):
     """Asks for a number of words, streamed."""
 
     count: int = 3
+
+
+def undeclared(axon: Axon) -> Peer:
+    """Return where an axon is without its capacity, so that requests queue there and not here."""
+    return replace(axon.info(), capacity=())
 
 
 async def until(condition: Callable[[], object], within_s: float = 1.0) -> None:

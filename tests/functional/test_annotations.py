@@ -131,8 +131,9 @@ def test_a_hook_that_needs_more_is_refused_by_its_name(axon: Axon, hook: str) ->
     def greedy(synapse: Echo, caller: Caller, database: object) -> bool:
         return False
 
+    hooks: dict[str, Any] = {hook: greedy}
     with pytest.raises(RouteError, match="greedy"):
-        axon.attach(Good().echo, **{hook: greedy})
+        axon.attach(Good().echo, **hooks)
 
 
 @pytest.mark.parametrize("hook", ["blacklist_fn", "priority_fn", "verify_fn"])

@@ -13,7 +13,7 @@ from node import Axon, Dendrite, Keypair
 from node.synapse import Send, StreamingReply
 from tests.raw_http import RawConnection, signed_request
 
-from .synapses import Echo, Words, until
+from .synapses import Echo, Words, undeclared, until
 
 
 class Watch:
@@ -290,9 +290,12 @@ async def test_a_hundred_clients_that_leave_free_a_hundred_places(
 
     axon.attach(forward)
     async with axon:
-        calls = [dendrite(axon.info(), Echo(text="hang"), timeout=0.5) for _ in range(100)]
+        peer = undeclared(axon)
+        calls = [dendrite(peer, Echo(text="hang"), timeout=0.5) for _ in range(100)]
         replies = await asyncio.gather(*calls)
         assert {reply.dendrite.status_code for reply in replies} == {408}
+        assert dendrite.dormancy is not None
+        dendrite.dormancy.wake(peer)  # which so many timeouts had put to rest
         await until(lambda: axon._slots.waiting == 0)
         await check_a_place_is_free(axon, dendrite)
 

@@ -11,7 +11,7 @@ import pytest
 from node import Axon, Dendrite, Keypair
 from tests.raw_http import RawConnection, signed_request
 
-from .synapses import Echo, Words, until
+from .synapses import Echo, Words, undeclared, until
 
 
 class Worker:
@@ -100,7 +100,8 @@ async def test_waiting_requests_are_served_within_the_grace_period(
     axon: Axon, dendrite: Dendrite, worker: Worker
 ) -> None:
     await axon.start()
-    calls = [asyncio.ensure_future(dendrite(axon.info(), Echo(text="0.1"))) for _ in range(6)]
+    peer = undeclared(axon)
+    calls = [asyncio.ensure_future(dendrite(peer, Echo(text="0.1"))) for _ in range(6)]
     await until(lambda: worker.started == 2)
     await axon.stop()
     assert [reply.dendrite.status_code for reply in await asyncio.gather(*calls)] == [200] * 6

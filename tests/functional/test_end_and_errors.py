@@ -83,7 +83,7 @@ async def test_a_reply_that_ends_at_any_byte_but_its_last_is_incomplete(
 
     async with (
         scripted_peer(script, HOTKEY) as peer,
-        Dendrite(alice, mode=mode) as dendrite,
+        Dendrite(alice, mode=mode, dormancy=False) as dendrite,
     ):
         for length in range(len(whole)):
             stream = await dendrite(peer, Words(), timeout=5)

@@ -152,7 +152,8 @@ async def test_a_hook_that_raises_lets_nobody_through_and_tells_nothing(
     async def broken_async(synapse: Echo) -> bool:
         raise ValueError("secret detail")
 
-    axon.attach(miner.forward, **{hook: broken if sync else broken_async})
+    hooks: dict[str, Any] = {hook: broken if sync else broken_async}
+    axon.attach(miner.forward, **hooks)
     reply = await ask(axon, dendrite)
     assert reply.dendrite.status_code == status
     assert "secret" not in (reply.dendrite.status_message or "")
@@ -167,7 +168,8 @@ async def test_a_hook_may_raise_an_error_of_ours(
     def refuse(synapse: Echo) -> bool:
         raise error("Said by the hook.")
 
-    axon.attach(miner.forward, **{hook: refuse})
+    hooks: dict[str, Any] = {hook: refuse}
+    axon.attach(miner.forward, **hooks)
     reply = await ask(axon, dendrite)
     assert reply.dendrite.status_code == status
     assert reply.dendrite.status_message == "Said by the hook."

@@ -11,7 +11,7 @@ import pytest
 from node import Axon, Caller, Dendrite, Keypair
 from tests.raw_http import ask, signed_request
 
-from .synapses import Echo, Words, until
+from .synapses import Echo, Words, undeclared, until
 
 
 class Gate:
@@ -41,7 +41,7 @@ class Gate:
         tasks = []
         for text in texts:
             known = len(self.order) + self.waiting
-            call = dendrite(self.axon.info(), Echo(text=text))
+            call = dendrite(undeclared(self.axon), Echo(text=text))
             tasks.append(asyncio.ensure_future(call))
             await until(lambda known=known, task=tasks[-1]: self._seen(known) or task.done())  # type: ignore[misc]
         return tasks
@@ -84,7 +84,7 @@ async def test_a_full_queue_answers_503_with_retry_after(bob: Keypair, alice: Ke
         calls = await gate.ask(dendrite, "running", "one", "two")
         request = signed_request(alice, gate.axon.hotkey, "/Echo", b'{"text": "three"}')
         raw = await ask(gate.axon.port, request)
-        refused = await dendrite(gate.axon.info(), Echo(text="four"))
+        refused = await dendrite(undeclared(gate.axon), Echo(text="four"))
         gate.open.set()
         replies = await asyncio.gather(*calls)
     assert (raw.status, raw.json()["code"]) == (503, "overloaded")
@@ -101,9 +101,9 @@ async def test_a_higher_priority_takes_the_lowest_place_of_a_full_queue(
     gate.axon.attach(gate.echo, priority_fn=gate.priority)
     async with gate.axon, Dendrite(alice) as dendrite:
         running, low, mid = await gate.ask(dendrite, "running", "low:1", "mid:2")
-        top = asyncio.ensure_future(dendrite(gate.axon.info(), Echo(text="top:3")))
+        top = asyncio.ensure_future(dendrite(undeclared(gate.axon), Echo(text="top:3")))
         evicted = await asyncio.wait_for(low, 2)
-        refused = await dendrite(gate.axon.info(), Echo(text="low:1"))
+        refused = await dendrite(undeclared(gate.axon), Echo(text="low:1"))
         gate.open.set()
         replies = await asyncio.gather(running, mid, top)
     assert evicted.dendrite.status_code == refused.dendrite.status_code == 503
@@ -116,7 +116,7 @@ async def test_no_queue_refuses_whatever_can_not_start(bob: Keypair, alice: Keyp
     gate.axon.attach(gate.echo)
     async with gate.axon, Dendrite(alice) as dendrite:
         (running,) = await gate.ask(dendrite, "running")
-        refused = await dendrite(gate.axon.info(), Echo(text="second"))
+        refused = await dendrite(undeclared(gate.axon), Echo(text="second"))
         gate.open.set()
         assert (await running).is_success
     assert refused.dendrite.status_code == 503
@@ -162,10 +162,10 @@ async def test_a_stream_keeps_its_place_until_its_last_chunk(bob: Keypair, alice
     gate.axon.attach(words).attach(gate.echo)
     gate.open.set()
     async with gate.axon, Dendrite(alice) as dendrite:
-        stream = await dendrite(gate.axon.info(), Words())
+        stream = await dendrite(undeclared(gate.axon), Words())
         chunks = stream.chunks()
         assert await anext(chunks) == "first"
-        waiting = asyncio.ensure_future(dendrite(gate.axon.info(), Echo(text="echo")))
+        waiting = asyncio.ensure_future(dendrite(undeclared(gate.axon), Echo(text="echo")))
         await until(lambda: gate.waiting == 1)
         last.set()
         assert (await waiting).is_success

@@ -55,7 +55,7 @@ async def replies_by_length(axon: Axon, keypair: Keypair, question: Any) -> list
     replies: list[Any] = []
     async with (
         scripted_peer(proxy.script, axon.hotkey) as peer,
-        Dendrite(keypair) as dendrite,
+        Dendrite(keypair, dormancy=False) as dendrite,
     ):
         whole = await dendrite.call(peer, question, timeout=3)
         assert whole.is_success

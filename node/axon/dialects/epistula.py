@@ -84,6 +84,10 @@ class EpistulaDialect(_DetailDialect):
             guard=self._rules.guard,
         )
 
+    def nonce_tag(self, claim: epistula.Claim) -> bytes:
+        """Return the uuid: times of this protocol have only milliseconds."""
+        return claim.uuid.encode()
+
 
 @dataclass(slots=True)
 class _Envelope:
