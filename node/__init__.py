@@ -17,10 +17,12 @@ from .version import VERSION
 if TYPE_CHECKING:
     from . import errors, wire
     from .axon import Axon
-    from .dendrite import Deadlines, Dendrite, Stream
+    from .dendrite import Deadlines, Dendrite, Dormancy, Stream
     from .keys import Keypair, Wallet
-    from .network import Metagraph, Peer, open_network
+    from .network import Hyperparameters, Metagraph, Peer, open_network
     from .neuron.miner import Miner
+    from .neuron.reply import Reply, Verdict
+    from .neuron.validator import Validator
     from .streams import stream_reader, stream_types, stream_writer
     from .synapse import StreamingSynapse, Synapse, TerminalInfo, TextStream
     from .typed_synapse import TypedStream
@@ -31,16 +33,21 @@ __all__ = [
     "Caller",
     "Deadlines",
     "Dendrite",
+    "Dormancy",
+    "Hyperparameters",
     "Keypair",
     "Metagraph",
     "Miner",
     "Peer",
+    "Reply",
     "Stream",
     "StreamingSynapse",
     "Synapse",
     "TerminalInfo",
     "TextStream",
     "TypedStream",
+    "Validator",
+    "Verdict",
     "Wallet",
     "__version__",
     "errors",
@@ -56,16 +63,21 @@ _HOMES = {
     "Caller": ".wire",
     "Deadlines": ".dendrite",
     "Dendrite": ".dendrite",
+    "Dormancy": ".dendrite",
+    "Hyperparameters": ".network",
     "Keypair": ".keys",
     "Metagraph": ".network",
     "Miner": ".neuron.miner",
     "Peer": ".network",
+    "Reply": ".neuron.reply",
     "Stream": ".dendrite",
     "StreamingSynapse": ".synapse",
     "Synapse": ".synapse",
     "TerminalInfo": ".synapse",
     "TextStream": ".synapse",
     "TypedStream": ".typed_synapse",
+    "Validator": ".neuron.validator",
+    "Verdict": ".neuron.reply",
     "Wallet": ".keys",
     "open_network": ".network",
     "stream_reader": ".streams",

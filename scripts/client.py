@@ -11,6 +11,7 @@ import sys
 
 from node import Dendrite, Wallet, open_network
 from node.errors import ConfigError, NodeError
+from node.neuron.chosen_network import allows_private, network_name
 from node.neuron.config import Config
 from node.neuron.flags import build_parser
 from node.neuron.lifecycle import tell_error
@@ -37,7 +38,8 @@ def read_config() -> Config:
 
 async def ask(config: Config, wallet: Wallet) -> int:
     """Asks; returns 0 for a reply that came whole, else 1."""
-    async with open_network(config.subtensor.chain_endpoint or config.subtensor.network) as network:
+    private = allows_private(config)
+    async with open_network(network_name(config), private) as network:
         metagraph = await network.metagraph(config.netuid)
     if config.my_uid not in metagraph.uids:
         raise ConfigError(
@@ -45,7 +47,8 @@ async def ask(config: Config, wallet: Wallet) -> int:
             f"{config.my_uid}"
         )
     synapse = StreamPrompting(roles=["user"], messages=[config.prompt])
-    async with Dendrite(wallet, protocols=config["dendrite.protocols"]) as dendrite:
+    protocols = config["dendrite.protocols"]
+    async with Dendrite(wallet, protocols=protocols, allow_private=private) as dendrite:
         streams = await dendrite(
             [metagraph.axons[config.my_uid]],
             synapse,

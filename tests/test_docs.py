@@ -41,7 +41,9 @@ PYTHON = {block.name: block.text for block in BLOCKS if block.language == "pytho
 
 def test_every_python_block_has_a_name_by_which_a_test_runs_it() -> None:
     migrated = {"subnet_protocol.py", "subnet_miner.py", "subnet_validator.py"}
-    assert set(PYTHON) == {"my_miner.py", "my_validator.py", "pair.py", "typed.py"} | migrated
+    first = {"my_miner.py", "my_validator.py", "scoring.py", "pair.py", "typed.py"}
+    tests = {f"test_{name}.py" for name in ("shout", "rewards", "outage", "clock", "own_fault")}
+    assert set(PYTHON) == first | migrated | tests
 
 
 @pytest.fixture
@@ -97,6 +99,13 @@ def test_the_first_miner_and_the_first_validator_talk(home: Path, miner_command:
             answer = run(home, "python my_validator.py")
             assert "HELLO FROM A VALIDATOR !" in answer.stdout, answer.stderr
             assert " 200 " in answer.stdout
+            flags = "--netuid 8 --wallet.hotkey validator"
+            limits = "--neuron.steps 2 --neuron.step_interval 0"
+            scored = run(home, f"python scoring.py {flags} {limits}")
+            assert scored.returncode == 0, scored.stderr
+            shown = run(home, f"ganglion scores export {flags} --what events --out e.csv")
+            assert shown.returncode == 0, shown.stderr
+            assert (home / "e.csv").read_text().count(",ok,") == 2
             for line in commands():
                 if "ganglion query" in line:
                     asked = run(home, line)
@@ -106,6 +115,16 @@ def test_the_first_miner_and_the_first_validator_talk(home: Path, miner_command:
             miner.terminate()
             _, log = miner.communicate(timeout=20)
     assert miner.returncode == 0, log
+
+
+def test_the_tests_that_are_shown_pass(home: Path) -> None:
+    (line,) = (line for line in commands() if line.startswith("pytest "))
+    shown = {word for word in shlex.split(line) if word.endswith(".py")}
+    assert shown == {name for name in PYTHON if name.startswith("test_")}
+    options = "-W error -o asyncio_default_fixture_loop_scope=function -p no:cacheprovider"
+    done = run(home, f"{line} {options}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(shown)} passed" in done.stdout
 
 
 def wait_until_served(home: Path) -> None:

@@ -14,10 +14,14 @@ __all__ = ["COMMANDS"]
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "miner": "serve a miner until a signal ends it",
+        "validator": "ask peers, score them and set weights until a signal ends it",
+        "scores": "show or export what a validator has found",
+        "report": "draw what a validator has found, as one HTML file",
         "query": "stream one prompt through several peers and compare them",
         "receipt": "check what a node signed about a reply",
         "wallet": "make, list, show and import wallets",
         "network": "register on a local network, publish an address, show who is there",
+        "doctor": "check a neuron before it is launched, or when nobody calls it",
         "demo": "start three miners on this machine and stream a prompt through them",
     }
 )

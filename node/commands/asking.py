@@ -28,6 +28,7 @@ async def ask(
     timeout_s: float,
     display: Display,
     protocols: Iterable[str] = ("btauth",),
+    allow_private: bool = True,
     keep: bool = False,
 ) -> None:
     """Asks the target of every reply at once and fills the replies in.
@@ -41,6 +42,7 @@ async def ask(
         timeout_s: Most time that one reply may take.
         display: Gets each piece of text as it comes.
         protocols: Signing protocols that may be spoken, the preferred one first.
+        allow_private: As for `Dendrite`.
         keep: Whether replies with a receipt keep all that it is about.
 
     Raises:
@@ -49,7 +51,7 @@ async def ask(
     synapse = StreamPrompting(roles=["user"], messages=[prompt])
     peers = [reply.target.peer for reply in replies]
     async with (
-        Dendrite(wallet, protocols=protocols) as dendrite,
+        Dendrite(wallet, protocols=protocols, allow_private=allow_private) as dendrite,
         dendrite.fan_out(peers, synapse, timeout_s, False, raise_errors=True) as streams,
     ):
         pairs = list(zip(replies, streams, strict=True))

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from node.errors import NetworkError
+from node.errors import ConfigError, NetworkError
 from node.neuron.config import Config
 from node.neuron.parsers import Parser
 from node.neuron.resolver import resolve
 from node.neuron.terminal_text import safe_text
-from node.neuron.values import seconds, text, whole
+from node.neuron.values import at_least, seconds, text, whole
 
 if TYPE_CHECKING:
     from node.keys import Wallet
@@ -56,9 +56,10 @@ def main(argv: Sequence[str], prog: str) -> int:
         NodeError: A setting is wrong, or the miners did not come up.
     """
     config = resolve(_parser(prog), argv)
+    _check_box(config)
     with _Ending() as ending:
         try:
-            return _demo(config, ending)
+            return _box(config, ending) if config["faulty"] else _demo(config, ending)
         except (_EndedError, asyncio.CancelledError):
             if ending.received is None:
                 raise
@@ -91,11 +92,38 @@ def _demo(config: Config, ending: _Ending) -> int:
     return 0 if all(reply.is_good for reply in replies) else 1
 
 
+def _check_box(config: Config) -> None:
+    if config["faulty"] > config["miners"]:
+        raise ConfigError(
+            f"--faulty {config['faulty']} is more than --miners {config['miners']}; it says how "
+            "many of them have a fault"
+        )
+    # What the other demo has would say nothing in this one.
+    for name in ("prompt", "deadline") if config["faulty"] else ("steps",):
+        if config.source(name) != "default":
+            what = "without" if config["faulty"] else "with"
+            raise ConfigError(f"--{name} is for a demo {what} --faulty")
+
+
+def _box(config: Config, ending: _Ending) -> int:
+    from .demo_box import run_box
+
+    return ending.run(
+        run_box(
+            config["miners"],
+            config["faulty"],
+            token_delay_s=config["token_delay"],
+            steps=config["steps"],
+        )
+    )
+
+
 def _parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
         description="Start miners on this machine as processes of their own, stream one prompt "
-        "through all of them at once, and print how each did. Nothing is left behind.",
+        "through all of them at once, and print how each did. With --faulty the miners share one "
+        "process, some of them misbehave, and a validator scores them. Nothing is left behind.",
     )
     parser.add_argument(
         "--miners", type=_miners, default=3, metavar="N", help="how many miners [3]"
@@ -108,6 +136,14 @@ def _parser(prog: str) -> Parser:
     parser.add_argument(
         "--deadline", type=seconds(), default=30.0, metavar="SECONDS",
         help="how long the miners may take to serve [30]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--faulty", type=at_least(0), default=0, metavar="N",
+        help="how many of the miners misbehave, each kind of fault in turn [0]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--steps", type=at_least(1), default=5, metavar="N",
+        help="with --faulty: steps of the validator [5]",
     )  # fmt: skip
     return parser
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .wallet_names import add_wallet_flags, wallet_of
+
 if TYPE_CHECKING:
-    from node.keys import Wallet
     from node.network import Metagraph, Network
 
 __all__ = ["add_parser"]
 
 DEFAULT_PORT = 8091
 ON_THIS_MACHINE = "127.0.0.1"
-WALLET_SETTINGS = {
-    "wallet.name": ("BT_WALLET_NAME", "default"),
-    "wallet.hotkey": ("BT_WALLET_HOTKEY", "default"),
-    "wallet.path": ("BT_WALLET_PATH", "~/.bittensor/wallets"),
-}
 PIPE_COLUMNS = 240  # wide enough that nothing is cut where no terminal sets a width
 
 
@@ -53,22 +48,22 @@ def run_register(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        errors.NodeError: As `LocalNetwork.register` and `LocalNetwork.set_stake`.
+        errors.NodeError: As `register` and `set_stake` of the network.
     """
     from node import errors
-    from node.network.local import LocalNetwork
+    from node.network.backend import Unguarded
 
-    wallet = _wallet_of(args)
+    wallet = wallet_of(args)
     with _network_of(args) as network:
         wants_stake = args.stake is not None or args.validator_permit is not None
-        if wants_stake and not isinstance(network, LocalNetwork):
+        if wants_stake and not isinstance(network, Unguarded):
             raise errors.ConfigError(f"stake and permits on {network.name!r} are not ours to set")
         uid = network.register(args.netuid, wallet)
         address = wallet.hotkey.ss58_address
         print(f"uid {uid}: {address} is registered on netuid {args.netuid} of {network.name}")
-        if wants_stake and isinstance(network, LocalNetwork):
+        if wants_stake and isinstance(network, Unguarded):
             network.set_stake(args.netuid, address, args.stake, args.validator_permit)
-            print("stake and permit set; this is a local test registry, and nobody checks them")
+            print("stake and permit set; this is a test registry, and nobody checks them")
     return 0
 
 
@@ -79,11 +74,11 @@ def run_serve(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        errors.NodeError: As `LocalNetwork.serve`; `ConfigError` for a bad address or port.
+        errors.NodeError: As `serve` of the network; `ConfigError` for a bad address or port.
     """
     from node.network import Peer
 
-    wallet = _wallet_of(args)
+    wallet = wallet_of(args)
     external_port = getattr(args, "axon.external_port")
     port = getattr(args, "axon.port") if external_port is None else external_port
     peer = Peer(wallet.hotkey.ss58_address, getattr(args, "axon.external_ip"), port)
@@ -101,7 +96,7 @@ def run_show(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        errors.NodeError: As `LocalNetwork.metagraph`.
+        errors.NodeError: As `metagraph` of the network.
     """
     with _network_of(args) as network:
         metagraph = network.metagraph(args.netuid)
@@ -119,9 +114,10 @@ def run_show(args: argparse.Namespace) -> int:
 
 def _add_register(commands: Any) -> None:
     parser = _add_command(commands, "register", run_register, "give a hotkey a uid")
-    _add_wallet_flags(parser)
+    add_wallet_flags(parser)
     group = parser.add_argument_group(
-        "local test registry", "set without any proof; no other network takes these"
+        "test registry",
+        "set without any proof, on local and redis; a chain takes these from nobody",
     )
     group.add_argument("--stake", type=_stake, metavar="N", help="stake of this neuron")
     group.add_argument(
@@ -133,7 +129,7 @@ def _add_register(commands: Any) -> None:
 
 def _add_serve(commands: Any) -> None:
     parser = _add_command(commands, "serve", run_serve, "publish where a hotkey's axon answers")
-    _add_wallet_flags(parser)
+    add_wallet_flags(parser)
     group = parser.add_argument_group("axon")
     group.add_argument(
         "--axon.external_ip",
@@ -178,26 +174,20 @@ def _add_command(
         dest="subtensor.network",
         default="local",
         metavar="NAME",
-        help="'local' or 'local:PATH' (default: %(default)s)",
+        help="local, local:PATH, redis://HOST:PORT/DB, finney, test or ws://HOST:PORT "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--subtensor.allow_private",
+        dest="subtensor.allow_private",
+        action="store_true",
+        help="take addresses that only some machines can reach; local always does",
     )
     return parser
 
 
-def _add_wallet_flags(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("wallet")
-    for name, metavar, summary in (
-        ("wallet.name", "NAME", "wallet"),
-        ("wallet.hotkey", "NAME", "hotkey"),
-        ("wallet.path", "FOLDER", "all wallets"),
-    ):
-        variable, default = WALLET_SETTINGS[name]
-        group.add_argument(
-            f"--{name}", metavar=metavar, help=f"{summary} (default: ${variable}, else {default})"
-        )
-
-
 def _stake(text: str) -> float:
-    from node.network.rows import MAX_STAKE
+    from node.network.arguments import MAX_STAKE
 
     # Here and not only in set_stake, so that a bad stake does not leave a hotkey registered.
     try:
@@ -209,27 +199,11 @@ def _stake(text: str) -> float:
     return stake
 
 
-def _wallet_of(args: argparse.Namespace) -> Wallet:
-    from node.keys import Wallet
-
-    return Wallet(
-        _setting(args, "wallet.name"),
-        _setting(args, "wallet.hotkey"),
-        _setting(args, "wallet.path"),
-    )
-
-
-def _setting(args: argparse.Namespace, name: str) -> str:
-    """The flag, else the variable that bittensor reads, else the default."""
-    given: str | None = getattr(args, name)
-    variable, default = WALLET_SETTINGS[name]
-    return given if given is not None else os.environ.get(variable) or default
-
-
 def _network_of(args: argparse.Namespace) -> Network:
     from node.network import open_network
 
-    return open_network(getattr(args, "subtensor.network"))
+    name = getattr(args, "subtensor.network")
+    return open_network(name, getattr(args, "subtensor.allow_private"))
 
 
 def _print_json(metagraph: Metagraph) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.errors import ConfigError
+from node.neuron.chosen_network import allows_private, network_name
 from node.neuron.config import Config
 from node.neuron.flags import build_parser
 from node.neuron.resolver import resolve
@@ -98,8 +99,7 @@ def _listed(config: Config, wallet: Wallet) -> list[Target]:
 
     from .replies import Target
 
-    name = config["subtensor.chain_endpoint"] or config["subtensor.network"]
-    with open_network(name) as network:
+    with open_network(network_name(config), allows_private(config)) as network:
         metagraph: Metagraph = network.metagraph(config["netuid"])
     if config["uids"]:
         uids = _checked_uids(config, metagraph)
@@ -128,8 +128,10 @@ def _checked_uids(config: Config, metagraph: Metagraph) -> list[int]:
 
 
 def _nobody(config: Config) -> str:
-    name = config["subtensor.chain_endpoint"] or config["subtensor.network"]
-    return f"nobody else serves on netuid {config['netuid']} of {name}; start a miner first"
+    from node.network.redis_address import without_password
+
+    where = f"netuid {config['netuid']} of {without_password(network_name(config))}"
+    return f"nobody else serves on {where}; start a miner first"
 
 
 async def _ask(config: Config, wallet: Wallet, targets: list[Target]) -> list[Reply]:
@@ -146,6 +148,8 @@ async def _ask(config: Config, wallet: Wallet, targets: list[Target]) -> list[Re
             timeout_s=config["neuron.timeout"],
             display=display,
             protocols=config["dendrite.protocols"],
+            # Who is named on the command line is who is meant, wherever he is.
+            allow_private=bool(config["peers"]) or allows_private(config),
             keep=bool(config["save"]),
         )
     return replies

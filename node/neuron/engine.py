@@ -91,4 +91,6 @@ def make_engine(config: Config) -> Engine:
     name = config["neuron.engine"]
     if name != "echo":
         raise ConfigError(f"there is no engine {name!r}{nearest(name, ['echo'])}")
-    return EchoEngine(delay_s=config["neuron.token_delay"])
+    # A validator works its answers out at once.
+    delay_s = config.get("neuron.token_delay", 0.0)
+    return EchoEngine(delay_s=delay_s)

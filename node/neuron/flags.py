@@ -25,6 +25,7 @@ from .values import (
     nearest,
     number,
     port,
+    route_capacity,
     seconds,
     text,
 )
@@ -99,9 +100,12 @@ _FLAGS: tuple[Flag, ...] = (
     Flag("wallet.name", "wallet", "folder of the coldkey", text, "default", "NAME"),
     Flag("wallet.hotkey", "wallet", "name of the hotkey", text, "default", "NAME"),
     Flag("wallet.path", "wallet", "folder of all wallets", text, "~/.bittensor/wallets", "DIR"),
-    Flag("subtensor.network", "network", "local, or local:FILE", text, "local", "NETWORK"),
+    Flag("subtensor.network", "network", "local, local:FILE or redis://HOST:PORT/DB", text,
+         "local", "NETWORK"),
     Flag("subtensor.chain_endpoint", "network", "the network by its address; it is used instead "
          "of --subtensor.network", text, None, "URL"),
+    Flag("subtensor.allow_private", "network", "publish, list and ask addresses that only some "
+         "machines can reach, such as 10.0.0.5; local always does"),
     Flag("axon.port", "axon", "port to serve on; 0 takes a free one", port, 8091, "PORT",
          kinds=_SERVER),
     Flag("axon.ip", "axon", "address to serve on; 0.0.0.0 is all interfaces", ip_address,
@@ -112,6 +116,8 @@ _FLAGS: tuple[Flag, ...] = (
          None, "PORT", kinds=_SERVER),
     Flag("axon.max_workers", "axon", "requests that are answered at once", at_least(1), 10, "N",
          kinds=_SERVER),
+    Flag("axon.capacity", "axon", "requests of a route that are answered at once, with commas "
+         "between; peers are told", CommaList(route_capacity), None, "ROUTE=N", kinds=("miner",)),
     Flag("axon.max_queue", "axon", "requests that may wait for a worker", at_least(0), 1024, "N",
          kinds=_SERVER),
     Flag("axon.max_body_bytes", "axon", "largest request body", at_least(1), 16 * 2**20, "BYTES",
@@ -136,6 +142,13 @@ _FLAGS: tuple[Flag, ...] = (
          seconds(), 10.0, "SECONDS", kinds=_SERVER),
     Flag("axon.stall_s", "axon", "time after which a reader that takes nothing is cut off",
          seconds(), 60.0, "SECONDS", kinds=_SERVER),
+    Flag("axon.max_stale_s", "axon", "how long the last metagraph counts while the network can't "
+         "be read; after that callers are refused", seconds(), 600.0, "SECONDS", kinds=("miner",)),
+    Flag("axon.shared_memory", "axon", "Redis that all processes of this hotkey share, so that a "
+         "request is taken once by all: redis://..., or auto for that of the network", text, None,
+         "URL", kinds=("miner",)),
+    Flag("axon.refuse_unshared", "axon", "refuse requests at once while the shared memory can't be "
+         "reached, and not only after --axon.max_stale_s", kinds=("miner",)),
     Flag("dendrite.protocols", "query", "signing protocols to speak, the preferred one first",
          CommaList(named("btauth", "synapse", "epistula")), ("btauth",), "NAMES", kinds=_ASKER),
     Flag("logging.info", "logging", "log each request too"),
@@ -156,7 +169,7 @@ _FLAGS: tuple[Flag, ...] = (
     Flag("neuron.epoch_length", "neuron", "blocks of 12 s between two looks at the metagraph",
          at_least(1), 100, "N", kinds=_SERVER),
     Flag("neuron.engine", "neuron", "what answers a prompt: echo streams it back",
-         named("echo"), "echo", "NAME", kinds=("miner",)),
+         named("echo"), "echo", "NAME", kinds=_SERVER),
     Flag("neuron.token_delay", "neuron", "pause of the echo engine between two tokens",
          seconds(zero=True), 0.0, "SECONDS", kinds=("miner",)),
     Flag("neuron.flush_every", "neuron", "tokens to a chunk", at_least(1), 3, "N",
@@ -175,6 +188,26 @@ _FLAGS: tuple[Flag, ...] = (
     Flag("neuron.axon_off", "neuron", "not available", kinds=("miner",), refused="is not "
          "available: a miner without its axon serves nobody"),
     Flag("neuron.disable_set_weights", "neuron", "don't set weights", kinds=("validator",)),
+    Flag("neuron.step_interval", "neuron", "time from the begin of one step to that of the next",
+         seconds(zero=True), 12.0, "SECONDS", kinds=("validator",)),
+    Flag("neuron.steps", "neuron", "end after so many steps; 0 goes on for ever", at_least(0), 0,
+         "N", kinds=("validator",)),
+    Flag("neuron.step_timeout", "neuron", "most time that a step may take to ask and to judge",
+         seconds(), 600.0, "SECONDS", kinds=("validator",)),
+    Flag("neuron.latency_full", "neuron", "first byte up to which a reply gets full credit",
+         seconds(zero=True), 0.5, "SECONDS", kinds=("validator",)),
+    Flag("neuron.latency_zero", "neuron", "first byte from which it gets none",
+         seconds(zero=True), 1.5, "SECONDS", kinds=("validator",)),
+    Flag("neuron.allow_unsigned_replies", "neuron", "score replies without a receipt too, as of "
+         "SDK 6-10", kinds=("validator",)),
+    Flag("neuron.max_reply_bytes", "neuron", "longest reply that is read", at_least(1), 2**20,
+         "BYTES", kinds=("validator",)),
+    Flag("neuron.reward_timeout", "neuron", "most time that judging one reply may take",
+         seconds(), 5.0, "SECONDS", kinds=("validator",)),
+    Flag("neuron.state", "neuron", "file of scores and events; one for each subnet and hotkey "
+         "under ~/.ganglion if not given", text, None, "FILE", kinds=("validator",)),
+    Flag("neuron.keep_steps", "neuron", "steps whose events the state keeps", at_least(1), 10_000,
+         "N", kinds=("validator",)),
 )  # fmt: skip
 
 _POSITIONAL = ("prompt",)

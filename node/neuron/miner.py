@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
-import sys
-import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from node.axon import Axon
-from node.errors import ConfigError, NetworkError, NodeError, NotRegistered
-from node.network import open_network
+from node.errors import ConfigError, NetworkError
+from node.network import Peer
+from node.network.backend import Expiring
 from protocols.prompting import StreamPrompting
 
 from .config import Config
 from .engine import flush_every, make_engine
-from .flags import build_parser
-from .lifecycle import end_process, lingering_threads, stop_signals, tell_error
-from .log_setup import logging_for
-from .resolver import resolve
-from .wallets import open_wallet
+from .neuron import BLOCK_S, Neuron
+from .shared_memory import shared_memory_of
 
 __all__ = ["Miner"]
 
 logger = logging.getLogger(__name__)
 
-BLOCK_S = 12.0
+_RETRY_S = 30.0
 
 
-class Miner:
+class Miner(Neuron):
     """Base of miners, and a miner itself: it streams prompts back through its engine.
 
     A subclass overrides `forward`, whose annotation makes the route, and any of `blacklist`,
@@ -58,35 +52,12 @@ class Miner:
         RouteError: An annotation of `forward` or of a hook is wrong.
     """
 
+    kind = "miner"
+
     if TYPE_CHECKING:
-        # A method until the constructor puts its result in its place, as v6-v10 miners have it.
-        config: Any
-        # Overridden as a class method or, as the tutorial has it, a plain one.
-        add_args: Any
         # Subclasses take another synapse, which a declared method would not let them.
         forward: Any
     else:
-
-        def config(self) -> Config:
-            """Returns the settings of this process: its command line, environment and profile.
-
-            An override builds a parser, gives it the miner's flags (`node.neuron.flags.add_flags`)
-            and returns `resolve(parser)`.
-
-            Raises:
-                SystemExit: A setting is wrong; the reason is printed and the code is 2.
-            """
-            summary = (type(self).__doc__ or "").partition("\n")[0]
-            parser = build_parser("miner", description=summary)
-            self.add_args(parser)
-            return resolve(parser)
-
-        @classmethod
-        def add_args(cls, parser: argparse.ArgumentParser) -> None:
-            """Adds a subclass's own flags; one that the miner has already is replaced.
-
-            It may be overridden as a plain method too.
-            """
 
         async def forward(self, synapse: StreamPrompting) -> AsyncIterator[str]:
             """Streams the engine's answer to the last message."""
@@ -95,16 +66,15 @@ class Miner:
                     yield chunk
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = _checked(self.config() if config is None else config)
-        self.uid: int | None = None
-        self.wallet = open_wallet(self.config)
+        super().__init__(config)
         self.engine = make_engine(self.config)
-        self.network = open_network(
-            self.config["subtensor.chain_endpoint"] or self.config["subtensor.network"]
-        )
+        self._shared = shared_memory_of(self.config)
         self.axon = self._make_axon()
         self.attach(self.axon)
+        self._limit_routes()
         self._publisher: asyncio.Task[None] | None = None
+        # When what was published expires, by the monotonic clock; before `start` nobody knows.
+        self._expires_at = 0.0
 
     def answer(self, synapse: StreamPrompting) -> Any:
         """Streams the engine's answer to the last message, in chunks of `--neuron.flush_every`."""
@@ -132,16 +102,20 @@ class Miner:
         axon.attach(self.forward, self.blacklist, self.priority, self.verify)
 
     async def start(self) -> None:
-        """Serves and publishes where. On a local network the hotkey is registered if need be.
+        """Serves and publishes where.
+
+        On a network that gives uids for the asking the hotkey is registered if need be.
 
         The port is taken first, so that a start that fails has changed nothing on the network.
 
         Raises:
             ConfigError: The port is taken or can't be used.
-            NetworkError: The network can't be read or written.
+            NetworkError: The network can't be read or written, or the shared memory not reached.
             NotRegistered: The hotkey has no uid, on a network where one must be got first.
         """
         try:
+            if self._shared is not None:
+                await self._shared.check()
             await self.axon.start()
             await self._publish()
         except BaseException:
@@ -167,71 +141,9 @@ class Miner:
         try:
             await self.axon.stop(grace_s)
         finally:
-            await self.network.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    async def main(self) -> None:
-        """Serves until SIGINT or SIGTERM, then drains. In the main thread only.
-
-        Raises:
-            NodeError: As `start`.
-        """
-        with stop_signals() as stopping:
-            async with self:
-                await stopping.wait()
-            logger.info("stopped")
-
-    def run(self) -> None:
-        """Sets up logging and serves until a signal; for a program without a loop.
-
-        Raises:
-            NodeError: As `start`.
-        """
-        with logging_for(self.config):
-            asyncio.run(self.main())
-
-    def run_to_end(self, program: str | None = None) -> int:
-        """Does as `run`, for the last thing that a process does; returns its exit code.
-
-        An error is printed in one line. A sync forward that is still running in its thread after
-        the drain does not keep the process alive: it is left behind, and this does not return.
-
-        Args:
-            program: What error lines begin with; the script's name by default.
-        """
-        name = program or Path(sys.argv[0]).name
-        before = set(threading.enumerate())
-        try:
-            self.run()
-        except NodeError as error:
-            return tell_error(name, error)
-        if threads := lingering_threads(before):
-            sys.stderr.write(f"{name}: left behind, still running: {len(threads)} forward(s)\n")
-            end_process(0)
-        return 0
-
-    @classmethod
-    def launch(cls) -> int:
-        """Makes a miner from this process's command line and runs it; returns the exit code.
-
-        The last line of a miner's script: `sys.exit(MyMiner.launch())`.
-        """
-        try:
-            miner = cls()
-        except NodeError as error:
-            return tell_error(Path(sys.argv[0]).name, error)
-        return miner.run_to_end()
+            if self._shared is not None:
+                await self._shared.aclose()
+            await super().stop()
 
     def _make_axon(self) -> Axon:
         config = self.config
@@ -253,6 +165,8 @@ class Miner:
             allow_uptime_nonces=not config["axon.refuse_uptime_nonces"],
             heartbeat_s=config["axon.heartbeat_s"],
             stall_s=config["axon.stall_s"],
+            max_stale_s=config["axon.max_stale_s"],
+            shared=self._shared,
             network=self.network,
             netuid=config["netuid"],
             allow_non_registered=config["blacklist.allow_non_registered"],
@@ -260,46 +174,60 @@ class Miner:
             minimum_stake=config["blacklist.minimum_stake_requirement"],
         )
 
+    def _limit_routes(self) -> None:
+        """Sets what --axon.capacity says, over what was given when a forward was attached."""
+        chosen = self.config["axon.capacity"] or ()
+        for route, capacity in chosen:
+            if [name for name, _ in chosen].count(route) > 1:
+                raise ConfigError(f"--axon.capacity names the route {route} twice")
+            self.axon.set_capacity(route, capacity)
+
     async def _publish(self) -> None:
-        """Makes the network list this miner where it serves; writes only what differs."""
+        """Makes the network list this miner where it serves.
+
+        Writes only what differs, or would expire before the next look but one.
+        """
         netuid, here = self.config["netuid"], self.axon.info()
         metagraph = await self.network.metagraph(netuid)
         uid = metagraph.uid_of(here.hotkey)
         if uid is None:
             uid = await self._register()
-        elif (metagraph.axons[uid].ip, metagraph.axons[uid].port) == (here.ip, here.port):
+        elif _lists(metagraph.axons[uid], here) and not self._expires_soon():
             self.uid = uid
             return
+        began = time.monotonic()
         await self.network.serve(netuid, self.wallet, here)
+        if isinstance(self.network, Expiring):
+            self._expires_at = began + self.network.serve_ttl_s
         self.uid = uid
 
-    async def _register(self) -> int:
-        netuid, name = self.config["netuid"], self.network.name
-        if name.partition(":")[0] != "local":
-            raise NotRegistered(
-                f"hotkey {self.axon.hotkey} is not registered on netuid {netuid} of {name}; "
-                "register it first"
-            )
-        uid: int = await self.network.register(netuid, self.wallet)
-        return uid
+    def _expires_soon(self) -> bool:
+        if not isinstance(self.network, Expiring):
+            return False
+        return time.monotonic() + 2 * self._pause_s() > self._expires_at
+
+    def _pause_s(self) -> float:
+        """The time between two looks: an epoch, and less where what is published expires sooner."""
+        epoch_s: float = self.config["neuron.epoch_length"] * BLOCK_S
+        if isinstance(self.network, Expiring):
+            return min(epoch_s, self.network.serve_ttl_s / 4)
+        return epoch_s
 
     async def _keep_published(self) -> None:
         """Looks again every epoch: a registry may have been replaced or its record dropped."""
+        pause_s = self._pause_s()
         while True:
-            await asyncio.sleep(self.config["neuron.epoch_length"] * BLOCK_S)
+            await asyncio.sleep(pause_s)
+            pause_s = self._pause_s()
             try:
                 await self._publish()
             except NetworkError as error:
                 logger.warning("the network does not list this miner: %s", error)
+                pause_s = min(pause_s, _RETRY_S)
 
 
-def _checked(config: Any) -> Config:
-    needed = [flag for flag in ("netuid", "axon.port", "wallet.hotkey") if flag not in config]
-    if needed:
-        raise ConfigError(
-            f"config() returned no {needed[0]}; give its parser the miner's flags with "
-            'node.neuron.flags.add_flags(parser, "miner")'
-        )
-    if not isinstance(config, Config):
-        raise ConfigError(f"config() returned {type(config).__name__}; return resolve(parser)")
-    return config
+def _lists(listed: Peer, here: Peer) -> bool:
+    """Tell whether a registry says where a miner is, and what it takes if it says that at all."""
+    there = (listed.ip, listed.port) == (here.ip, here.port)
+    spoken = listed.protocols in ((), here.protocols)
+    return there and spoken and listed.capacity in ((), here.capacity)

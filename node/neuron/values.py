@@ -14,9 +14,11 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import PurePath
+from typing import NamedTuple
 
 __all__ = [
     "CommaList",
+    "RouteCapacity",
     "at_least",
     "ending_in",
     "fraction",
@@ -27,6 +29,7 @@ __all__ = [
     "number",
     "parse_switch",
     "port",
+    "route_capacity",
     "seconds",
     "text",
     "whole",
@@ -159,6 +162,27 @@ def named(*names: str) -> Callable[[str], str]:
         )
 
     return name
+
+
+class RouteCapacity(NamedTuple):
+    """How many requests of a route are answered at once."""
+
+    route: str
+    capacity: int
+
+    def __str__(self) -> str:
+        """As `route_capacity` reads it."""
+        return f"{self.route}={self.capacity}"
+
+
+def route_capacity(value: str) -> RouteCapacity:
+    """Reads ROUTE=N; whether there is such a route is not known here."""
+    route, equals, count = (part.strip() for part in value.partition("="))
+    if not equals or not route.isidentifier():
+        raise argparse.ArgumentTypeError(
+            f"must be a route and a number, such as StreamPrompting=4, not {value!r}"
+        )
+    return RouteCapacity(route, whole(count, low=1))
 
 
 def ending_in(*suffixes: str) -> Callable[[str], str]:

@@ -13,11 +13,12 @@ from node.neuron.resolver import resolve
 from .programs import ROOT, run
 
 MINER, VALIDATOR = ROOT / "config" / "miner.yaml", ROOT / "config" / "validator.yaml"
+QUERY = ROOT / "config" / "query.yaml"
 ARGUMENTS = {"miner": ["--netuid", "8"], "validator": ["--netuid", "8"], "query": ["hi"]}
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [(MINER, "miner"), (VALIDATOR, "validator"), (VALIDATOR, "query")]
+    ("path", "kind"), [(MINER, "miner"), (VALIDATOR, "validator"), (QUERY, "query")]
 )
 def test_each_profile_is_loaded_and_every_key_of_it_counts(path: Path, kind: str) -> None:
     config = resolve(build_parser(kind, prog="p"), [*ARGUMENTS[kind], "--config", str(path)], {})
@@ -33,10 +34,18 @@ def test_each_profile_is_loaded_and_every_key_of_it_counts(path: Path, kind: str
         assert found == value, name
 
 
-def test_the_miners_profile_shows_every_setting_that_a_profile_is_for() -> None:
-    groups = ("wallet", "axon", "blacklist", "neuron")
-    named = yaml.safe_load(MINER.read_text(encoding="utf-8"))
-    expected = {f.name for f in flags_of("miner") if f.group in groups and not f.refused}
+@pytest.mark.parametrize(
+    ("path", "kind", "groups"),
+    [
+        (MINER, "miner", ("wallet", "axon", "blacklist", "neuron")),
+        (VALIDATOR, "validator", ("wallet", "axon", "neuron")),
+    ],
+)
+def test_a_profile_shows_every_setting_that_a_profile_is_for(
+    path: Path, kind: str, groups: tuple[str, ...]
+) -> None:
+    named = yaml.safe_load(path.read_text(encoding="utf-8"))
+    expected = {f.name for f in flags_of(kind) if f.group in groups and not f.refused}
     assert {f"{group}.{name}" for group in groups for name in named[group]} == expected
 
 

@@ -75,7 +75,7 @@ class TestRegister:
         self, run: Run, home: Path, alice: Wallet, capsys: pytest.CaptureFixture[str]
     ) -> None:
         run(f"register {ALICE} --stake 12.5 --validator_permit")
-        assert "this is a local test registry" in capsys.readouterr().out
+        assert "this is a test registry" in capsys.readouterr().out
         network = LocalNetwork(home / "home" / "local.db")
         graph = network.metagraph(8)
         assert (graph.stake, graph.validator_permit) == ([12.5], [True])
@@ -221,9 +221,28 @@ class TestShow:
         run(f"show --netuid 8 --json --subtensor.network local:{home}/home/local.db")
         assert len(json.loads(capsys.readouterr().out)["neurons"]) == 1
 
-    def test_networks_of_other_versions(self, run: Run) -> None:
-        with pytest.raises(errors.ConfigError, match="finney"):
-            run("show --netuid 8 --subtensor.network finney")
+    def test_a_network_that_there_is_not(self, run: Run) -> None:
+        with pytest.raises(errors.ConfigError, match="did you mean 'finney'"):
+            run("show --netuid 8 --subtensor.network finey")
+
+
+def test_a_registry_in_a_redis_is_no_other(
+    run: Run, alice: Wallet, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = f"--subtensor.network {redis_url}"
+    run(f"register {ALICE} {network} --stake 7.5 --validator_permit")
+    assert "this is a test registry" in capsys.readouterr().out
+    serve = f"serve {ALICE} {network}"
+    with pytest.raises(errors.ConfigError, match=r"--subtensor\.allow_private"):
+        run(serve)
+    run(f"{serve} --subtensor.allow_private")
+    capsys.readouterr()
+    run(f"show --netuid 8 --json {network} --subtensor.allow_private")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["network"] == redis_url
+    (neuron,) = shown["neurons"]
+    assert neuron["hotkey"] == alice.hotkey.ss58_address
+    assert (neuron["axon"], neuron["stake"]) == ("127.0.0.1:8091", 7.5)
 
 
 def test_importing_the_module_is_cheap() -> None:

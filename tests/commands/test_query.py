@@ -102,8 +102,8 @@ def test_one_uid_alone_is_shown_as_its_bare_text(home: Path, miners: list[Runnin
     assert [row[0] for row in rows(done.stdout)] == ["2"]
 
 
-def test_the_validators_profile_serves_a_query(home: Path, miners: list[Running]) -> None:
-    done = run(home, "query", "hi", "--netuid", "8", "--config", "config/validator.yaml")
+def test_the_profile_serves_a_query(home: Path, miners: list[Running]) -> None:
+    done = run(home, "query", "hi", "--netuid", "8", "--config", "config/query.yaml")
     assert done.returncode == 0
     assert len(rows(done.stdout)) == 2
 

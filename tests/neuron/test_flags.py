@@ -16,6 +16,7 @@ SHARED = {
     "wallet.path": "~/.bittensor/wallets",
     "subtensor.network": "local",
     "subtensor.chain_endpoint": None,
+    "subtensor.allow_private": False,
     "logging.debug": False,
     "logging.trace": False,
     "logging.info": False,

@@ -6,6 +6,7 @@ import logging
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from node import Axon, Dendrite, Keypair, Miner, Wallet, open_network
 from node.errors import ConfigError, NetworkError, NotRegistered, RouteError
 from node.network.local import LocalNetwork
 from node.neuron import miner as miner_module
+from node.neuron import neuron as neuron_module
 from node.neuron.config import Config
 from node.neuron.flags import add_flags, build_parser
 from node.neuron.resolver import resolve
@@ -129,7 +131,7 @@ def test_a_network_that_is_not_local_registers_nobody(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     far = LocalNetwork(tmp_path / "far.db", name="test")
-    monkeypatch.setattr(miner_module, "open_network", lambda name: far)
+    monkeypatch.setattr(neuron_module, "open_network", lambda *given: far)
     with pytest.raises(NotRegistered, match="is not registered on netuid 8 of test"):
         asyncio.run(make().start())
     assert not (tmp_path / "far.db").exists()
@@ -438,7 +440,9 @@ def test_max_workers_queue_and_body_reach_the_axon(make: Make, alice: Keypair) -
             first = await dendrite(miner.axon.info(), question("a b c d"), deserialize=False)
             chunks = first.chunks()
             await anext(chunks)
-            second = await ask(dendrite, miner, question("e"))
+            # A peer that declares no capacity, so that the second request goes out at all.
+            peer = replace(miner.axon.info(), capacity=())
+            second = await dendrite.call(peer, question("e"), deserialize=False)
             await first.aclose()
             await chunks.aclose()
             return [large.dendrite.status_code, second.dendrite.status_code]

@@ -8,6 +8,7 @@ import pytest
 
 from node.neuron.values import (
     CommaList,
+    RouteCapacity,
     at_least,
     ending_in,
     fraction,
@@ -17,6 +18,7 @@ from node.neuron.values import (
     netuid,
     parse_switch,
     port,
+    route_capacity,
     seconds,
     text,
 )
@@ -35,6 +37,7 @@ GOOD: list[tuple[Callable[[str], Any], str, Any]] = [
     (ip_address, "0.0.0.0", "0.0.0.0"),
     (ip_address, "::1", "::1"),
     (text, "007", "007"),
+    (route_capacity, " Words = 4 ", RouteCapacity("Words", 4)),
     (named("echo", "other"), "echo", "echo"),
     (parse_switch, "True", True),
     (parse_switch, "no", False),
