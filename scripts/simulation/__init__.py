@@ -1,0 +1,1 @@
+"""How scoring behaves on subnets that are larger than one machine can hold."""
