@@ -1,58 +1,128 @@
-"""`scripts/bench`: runs the measures that are named, or all, and prints one table."""
+"""What `scripts/bench` runs."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
-import platform
 import sys
-from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
+from typing import Any
 
-import backpressure
-import silent_peers
-from figures import Figure
 from rich.console import Console
-from rich.table import Table
 
-MEASURES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
-    "backpressure": backpressure.measure,
-    "silent_peers": silent_peers.measure,
-}
-
-
-def main() -> int:
-    """Run what the command line names; 0 when every target holds."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("measure", nargs="*", help=f"of {', '.join(MEASURES)}; all by default")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.measure) - set(MEASURES):
-        parser.error(f"no measure {sorted(unknown)[0]!r}; there are {', '.join(MEASURES)}")
-    figures: list[Figure] = []
-    for name in arguments.measure or MEASURES:
-        print(f"{name} ...", file=sys.stderr)
-        figures += asyncio.run(MEASURES[name]())
-    show(figures)
-    if arguments.json:
-        document = {
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "figures": [asdict(figure) for figure in figures],
-        }
-        arguments.json.write_text(json.dumps(document, indent=2))
-    return 0 if all(figure.holds for figure in figures) else 1
+from .contenders.catalogue import CONTENDERS
+from .contest import Contest
+from .document import figures_in, read_document
+from .flags import PEERS, make_parser
+from .flames import find_sampler, take_flames
+from .floors import Floors, broken_floors, read_floors
+from .measures.catalogue import MEASURES, QUICK_MEASURES
+from .page import fill_page
+from .profiles import take_profiles
+from .program import BenchError
+from .sizes import FULL, QUICK, Sizes
+from .table import figure_table
+from .take import prepare, take
 
 
-def show(figures: list[Figure]) -> None:
-    """Print the table."""
-    table = Table("measure", "figure", "target", "holds")
-    for figure in figures:
-        holds = "yes" if figure.holds else "NO"
-        table.add_row(figure.name, f"{figure.value:.4g} {figure.unit}", figure.target, holds)
-    Console().print(table)
+def main(argv: list[str] | None = None) -> int:
+    """Run.
+
+    Returns:
+        0; 1 when a measure could not be taken or a floor is broken.
+    """
+    arguments = make_parser().parse_args(argv)
+    try:
+        floors = read_floors(arguments.check) if arguments.check else None
+        if arguments.profile or arguments.flame:
+            return look_inside(arguments)
+        document = read_document(arguments.read) if arguments.read else measure(arguments)
+        return show(document, arguments, floors)
+    except (BenchError, ValueError, OSError) as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def chosen_measures(arguments: argparse.Namespace) -> list[str]:
+    """Return the measures that the command line names."""
+    if arguments.only:
+        return [name for name in MEASURES if name in arguments.only]
+    return list(QUICK_MEASURES if arguments.quick else MEASURES)
+
+
+def chosen_sizes(arguments: argparse.Namespace) -> Sizes:
+    """Return the sizes that the command line asks for."""
+    sizes = QUICK if arguments.quick else FULL
+    return dataclasses.replace(sizes, rounds=arguments.rounds or sizes.rounds)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, write the run to its file, and return it.
+
+    Raises:
+        BenchError: A contender can't be set up.
+    """
+    against = arguments.against or (["raw"] if arguments.quick else list(PEERS))
+    prepare(name for name in CONTENDERS if name in against)
+    document = asyncio.run(
+        take(
+            chosen_measures(arguments),
+            chosen_sizes(arguments),
+            against,
+            quick=arguments.quick,
+            say=lambda line: print(line, file=sys.stderr),
+        )
+    )
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return document
+
+
+def show(document: dict[str, Any], arguments: argparse.Namespace, floors: Floors | None) -> int:
+    """Print and draw a run, and hold it against floors; returns the exit status."""
+    figures = figures_in(document)
+    console = Console()
+    console.print(figure_table("targets", [each for each in figures if each.target]))
+    console.print(figure_table("beside", [each for each in figures if not each.target]))
+    for note in document["notes"]:
+        console.print(f"note: {note}")
+    for path in arguments.plot:
+        from .plot import draw  # matplotlib takes long to import, and few runs draw
+
+        draw(document, path)
+    if arguments.page:
+        page = fill_page(arguments.page.read_text(encoding="utf-8"), document)
+        arguments.page.write_text(page, encoding="utf-8")
+    faults = [f"{name} failed: {reason}" for name, reason in document["failed"].items()]
+    if floors is not None:
+        measured = {*document["turns"], *document["failed"]}
+        faults += broken_floors(floors, figures, measured)
+    for fault in faults:
+        print(f"scripts/bench: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def look_inside(arguments: argparse.Namespace) -> int:
+    """Take profiles or flame graphs, and print what takes most time or where the graphs are.
+
+    Raises:
+        BenchError: They can't be taken.
+    """
+    folder: Path = (arguments.profile or arguments.flame).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ganglion-bench-") as home:
+        contest = Contest(chosen_sizes(arguments), frozenset({"ganglion"}), Path(home))
+        if arguments.profile:
+            for table in asyncio.run(take_profiles(contest, folder)):
+                Console(width=140).print(table)
+        else:
+            for path in asyncio.run(take_flames(contest, folder, find_sampler())):
+                print(path)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What is measured: a turn of each contender, and the figures that come of all turns."""
