@@ -96,8 +96,18 @@ class Network(Protocol):
         wallet: Wallet | Keypair,
         uids: Iterable[int],
         weights: Iterable[float],
+        *,
+        version_key: int = 0,
     ) -> Any:
-        """Publish what the hotkey thinks of the others; raises `errors.NotRegistered`."""
+        """Publish what the hotkey thinks of the others; raises `errors.NotRegistered`.
+
+        Args:
+            netuid: The subnet.
+            wallet: Whose judgement it is.
+            uids: Whom it is about.
+            weights: One for each, from 0.
+            version_key: The validator's version, for chains whose subnets demand one.
+        """
 
     def close(self) -> Any:
         """Release what the network holds. May be called again."""

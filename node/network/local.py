@@ -144,8 +144,12 @@ class LocalNetwork(DualMode):
         wallet: Wallet | Keypair,
         uids: Iterable[int],
         weights: Iterable[float],
+        *,
+        version_key: int = 0,
     ) -> None:
         """Publish weights for some uids, scaled so that they sum to 1, in place of the last ones.
+
+        A `version_key` means nothing here; chains have subnets that demand one.
 
         Raises:
             errors.ConfigError: The lists are empty or of different lengths, a uid is there twice,

@@ -143,7 +143,7 @@ _FLAGS: tuple[Flag, ...] = (
     Flag("axon.stall_s", "axon", "time after which a reader that takes nothing is cut off",
          seconds(), 60.0, "SECONDS", kinds=_SERVER),
     Flag("axon.max_stale_s", "axon", "how long the last metagraph counts while the network can't "
-         "be read; after that callers are refused", seconds(), 600.0, "SECONDS", kinds=("miner",)),
+         "be read; after that callers are refused", seconds(), 600.0, "SECONDS", kinds=_SERVER),
     Flag("axon.shared_memory", "axon", "Redis that all processes of this hotkey share, so that a "
          "request is taken once by all: redis://..., or auto for that of the network", text, None,
          "URL", kinds=("miner",)),

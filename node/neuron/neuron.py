@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from node.errors import ConfigError, NodeError, NotRegistered
+from node.axon import Axon
+from node.errors import ConfigError, NodeError
 from node.keys import Wallet
 from node.network import open_network
 
@@ -20,6 +21,7 @@ from .config import Config
 from .flags import build_parser
 from .lifecycle import end_process, lingering_threads, stop_signals, tell_error
 from .log_setup import logging_for
+from .publishing import Publisher
 from .resolver import resolve
 from .wallets import open_wallet
 
@@ -27,7 +29,6 @@ __all__ = ["BLOCK_S", "Neuron"]
 
 logger = logging.getLogger(__name__)
 
-_FREE_NETWORKS = ("local", "redis", "rediss", "unix")
 
 BLOCK_S = 12.0
 """Seconds of a block, as chains of this ecosystem have them."""
@@ -167,21 +168,14 @@ class Neuron:
             return tell_error(Path(sys.argv[0]).name, error)
         return neuron.run_to_end()
 
-    async def _register(self) -> int:
-        """The uid of a hotkey that had none, where the network gives uids for the asking.
-
-        Raises:
-            NotRegistered: The network does not.
-            NetworkError: The network can't be written, or is full.
-        """
-        netuid, name = self.config["netuid"], self.network.name
-        if name.partition(":")[0] not in _FREE_NETWORKS:
-            raise NotRegistered(
-                f"hotkey {self.wallet.hotkey.ss58_address} is not registered on netuid {netuid} of "
-                f"{name}; register it first"
-            )
-        uid: int = await self.network.register(netuid, self.wallet)
-        return uid
+    def _make_publisher(self, axon: Axon) -> Publisher:
+        return Publisher(
+            self.network,
+            self.config["netuid"],
+            self.wallet,
+            axon,
+            look_every_s=self.config["neuron.epoch_length"] * BLOCK_S,
+        )
 
     def _checked(self, config: Any) -> Config:
         needed = [flag for flag in ("netuid", "axon.port", "wallet.hotkey") if flag not in config]

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from node.axon import Axon
 from node.dendrite import Dendrite
@@ -27,9 +27,11 @@ from .judging import Judge, graded
 from .keeper import StateKeeper
 from .neuron import BLOCK_S, Neuron
 from .prompts import random_prompt
+from .publishing import Publisher
 from .reply import Reply, Verdict
 from .round import Round
 from .scoring import Averages, LatencyCurve, absentees, prepare_weights, sample
+from .serving import make_axon
 from .state import ScoreRow, Step, ValidatorState, state_path
 
 __all__ = ["Validator"]
@@ -50,6 +52,7 @@ class Validator(Neuron):
         board: Shows the steps as they go; one that shows nothing by default.
 
     Attributes:
+        version_key: The version that weights are set with, for chains whose subnets demand one.
         dendrite: What asks, made by `start` and closed by `stop`.
         metagraph: The subnet as it was last read; from `start`.
         engine: Works out right answers.
@@ -64,6 +67,7 @@ class Validator(Neuron):
     """
 
     kind = "validator"
+    version_key: ClassVar[int] = 0
     dendrite: Dendrite
     metagraph: Metagraph
 
@@ -94,6 +98,7 @@ class Validator(Neuron):
         self.state_file = self._place_state()
         self._keeper = self._make_keeper()
         self._axon: Axon | None = None
+        self._publisher: Publisher | None = None
         self._round: Round | None = None
         self._last_weights_block = 0
         self._synced_at = 0.0
@@ -216,7 +221,7 @@ class Validator(Neuron):
         self._synced_at = time.monotonic()
         self.uid = self.metagraph.uid_of(self.wallet.hotkey.ss58_address)
         if self.uid is None:
-            self.uid = await self._register()
+            self.uid = await self.network.register(self.config["netuid"], self.wallet)
             await self.metagraph.sync()
         saved = await self._keeper.open()
         self.steps = saved.step
@@ -232,8 +237,11 @@ class Validator(Neuron):
     async def stop(self, grace_s: float | None = None) -> None:
         """Closes what `start` opened; may be called again."""
         axon, self._axon = self._axon, None
+        publisher, self._publisher = self._publisher, None
         judge, self._judge = self._judge, None
         try:
+            if publisher is not None:
+                await publisher.stop()
             if axon is not None:
                 await axon.stop(grace_s)
             if judge is not None:
@@ -316,7 +324,9 @@ class Validator(Neuron):
         uids, weights = prepare_weights(scores, rules)
         if not uids:
             return False
-        await self.network.set_weights(netuid, self.wallet, uids, weights)
+        await self.network.set_weights(
+            netuid, self.wallet, uids, weights, version_key=self.version_key
+        )
         self._last_weights_block = self.metagraph.block
         await self._keeper.save_weights(self.metagraph.block, uids, weights)
         self.board.weights_set(self.metagraph.block)
@@ -354,13 +364,14 @@ class Validator(Neuron):
     async def _start_axon(self) -> None:
         if self.config["neuron.axon_off"]:
             return
-        axon = self._make_axon()
+        axon = make_axon(self.config, self.wallet, self.network)
         self.attach(axon)
         if not axon.routes:
             return
         await axon.start()
         self._axon = axon
-        await self.network.serve(self.config["netuid"], self.wallet, axon.info())
+        self._publisher = self._make_publisher(axon)
+        await self._publisher.start()
 
     def _peers_of(self, uids: Iterable[int]) -> dict[int, Peer]:
         axons = self.metagraph.axons
@@ -470,18 +481,3 @@ class Validator(Neuron):
             for uid, (hotkey, score) in enumerate(zip(hotkeys, scores, strict=True))
             if score > 0
         ]
-
-    def _make_axon(self) -> Axon:
-        config = self.config
-        return Axon(
-            self.wallet,
-            ip=config["axon.ip"],
-            port=config["axon.port"],
-            external_ip=config["axon.external_ip"],
-            external_port=config["axon.external_port"],
-            max_workers=config["axon.max_workers"],
-            max_queue=config["axon.max_queue"],
-            max_body_bytes=config["axon.max_body_bytes"],
-            grace_s=config["axon.grace_s"],
-            protocols=config["axon.protocols"],
-        )

@@ -216,7 +216,6 @@ def tree(folder: Path) -> dict[str, bytes]:
         (["--wallet.hotkey", "mnier"], ["no hotkey 'mnier'", "ganglion wallet new"]),
         (["--wallet.hotkey", "../x"], ["hotkey name '../x'"]),
         (["--subtensor.network", "lcoal"], ["'lcoal'", "did you mean 'local'?"]),
-        (["--subtensor.network", "finney"], ["'finney'", "local"]),
         (["--config", "config/mienr.yaml"], ["config/mienr.yaml", "No such file"]),
         (["--mock"], ["--mock is not available"]),
     ],

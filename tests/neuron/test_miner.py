@@ -15,7 +15,6 @@ import pytest
 from node import Axon, Dendrite, Keypair, Miner, Wallet, open_network
 from node.errors import ConfigError, NetworkError, NotRegistered, RouteError
 from node.network.local import LocalNetwork
-from node.neuron import miner as miner_module
 from node.neuron import neuron as neuron_module
 from node.neuron.config import Config
 from node.neuron.flags import add_flags, build_parser
@@ -127,14 +126,18 @@ def test_a_second_start_keeps_the_uid(make: Make) -> None:
     assert [asyncio.run(serve(make())) for _ in range(2)] == [0, 0]
 
 
-def test_a_network_that_is_not_local_registers_nobody(
+def test_a_network_where_a_uid_costs_something_registers_nobody(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    far = LocalNetwork(tmp_path / "far.db", name="test")
-    monkeypatch.setattr(neuron_module, "open_network", lambda *given: far)
-    with pytest.raises(NotRegistered, match="is not registered on netuid 8 of test"):
+    class Dear(LocalNetwork):
+        async def register(self, netuid: int, wallet: Any) -> int:
+            raise NotRegistered("pay first")
+
+    dear = Dear(tmp_path / "dear.db")
+    monkeypatch.setattr(neuron_module, "open_network", lambda *given: dear)
+    with pytest.raises(NotRegistered, match="pay first"):
         asyncio.run(make().start())
-    assert not (tmp_path / "far.db").exists()
+    assert not (tmp_path / "dear.db").exists()
 
 
 def test_an_endpoint_is_used_in_place_of_a_network(make: Make, tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_an_endpoint_is_used_in_place_of_a_network(make: Make, tmp_path: Path) -
 async def test_it_publishes_again_what_the_network_lost(
     miner: Miner, registry: LocalNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(miner_module, "BLOCK_S", 0.0005)
+    monkeypatch.setattr(neuron_module, "BLOCK_S", 0.0005)
     async with miner:
         for path in tmp_path.glob("net.db*"):
             path.unlink()
@@ -163,11 +166,11 @@ async def test_a_network_that_fails_later_is_a_warning_and_no_end(
     async def fail(netuid: int) -> Any:
         raise NetworkError("it is locked")
 
-    monkeypatch.setattr(miner_module, "BLOCK_S", 0.0005)
+    monkeypatch.setattr(neuron_module, "BLOCK_S", 0.0005)
     async with miner:
         monkeypatch.setattr(miner.network, "metagraph", fail)
         async with asyncio.timeout(5):
-            while "does not list this miner: it is locked" not in caplog.text:
+            while "does not list this neuron: it is locked" not in caplog.text:
                 await asyncio.sleep(0.02)
         assert (await ask(dendrite, miner, question("on"))).completion == "on"
 

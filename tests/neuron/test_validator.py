@@ -497,11 +497,15 @@ async def test_a_stop_ends_the_step_under_way_and_keeps_those_before(
 
 
 async def test_a_network_that_gives_no_uid_for_the_asking_says_so(
-    make: Make, registry: Chain
+    make: Make, registry: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.name = "finney"
-    with pytest.raises(NotRegistered, match="register"):
-        await make().start()
+    async def register(netuid: int, wallet: Wallet) -> int:
+        raise NotRegistered("pay first")
+
+    validator = make()
+    monkeypatch.setattr(registry, "register", register)
+    with pytest.raises(NotRegistered, match="pay first"):
+        await validator.start()
 
 
 async def test_an_axon_is_started_only_for_forwards_of_its_own(make: Make, registry: Chain) -> None:

@@ -6,7 +6,6 @@ moves to another uid keeps what it earned.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping
 
 from node import errors
@@ -56,9 +55,7 @@ class Averages:
         moved = {normalise_address(hotkey): reward for hotkey, reward in rewards.items()}
         for hotkey, reward in moved.items():
             old = self._scores.get(hotkey, 0.0)
-            new = self.alpha * _counted(reward) + (1.0 - self.alpha) * old
-            # The mean of two numbers at the end of the range may round to infinity.
-            self._scores[hotkey] = min(new, sys.float_info.max)
+            self._scores[hotkey] = self.alpha * _counted(reward) + (1.0 - self.alpha) * old
 
     def score_of(self, hotkey: str) -> float:
         """The average of an address of any prefix; 0 for one that was never rewarded.

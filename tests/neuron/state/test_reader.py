@@ -39,6 +39,28 @@ def test_an_iterator_sees_one_moment(opened: Open) -> None:
     assert [first.step, *(row.step for row in steps)] == [1, 2, 3, 4, 5]
 
 
+def test_what_is_loaded_is_of_one_moment(opened: Open, path: Path) -> None:
+    state = opened()
+    save(state, 1, uids=range(6))
+    found, done = StateReader(path), threading.Event()
+
+    def write() -> None:
+        number = 1
+        while not done.is_set():
+            number += 1
+            save(state, number, uids=range(6))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(200):
+            saved = found.load()
+            assert {row.updated_step for row in saved.scores.values()} == {saved.step}
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_an_iterator_that_is_left_closes_its_file(opened: Open, path: Path) -> None:
     state = opened()
     save(state, 1)

@@ -30,6 +30,18 @@ def other_database_with_a_log(path: Path) -> None:
         connection.commit()
 
 
+def other_database_whose_program_was_killed(path: Path) -> None:
+    """What it wrote last is in its log, which the first who opens the file moves into it."""
+    source = path.with_name("source")
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE mine (text)")
+        connection.commit()
+        path.with_name(f"{path.name}-wal").write_bytes(Path(f"{source}-wal").read_bytes())
+        path.write_bytes(source.read_bytes())
+    source.unlink()
+
+
 def registry(path: Path) -> None:
     LocalNetwork(path).register(1, Keypair.from_uri("//Alice"))
 
@@ -46,7 +58,15 @@ def empty(path: Path) -> None:
     path.touch()
 
 
-FOREIGN = [other_database, other_database_with_a_log, registry, text, half_a_header, empty]
+FOREIGN = [
+    other_database,
+    other_database_with_a_log,
+    other_database_whose_program_was_killed,
+    registry,
+    text,
+    half_a_header,
+    empty,
+]
 
 
 @pytest.mark.parametrize("make", FOREIGN)
@@ -55,12 +75,11 @@ def test_a_file_that_no_validator_made_is_refused_and_left_as_it_is(
 ) -> None:
     path = tmp_path / "file"
     make(path)
-    before = path.read_bytes()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     for use in (lambda: opened(path=path), lambda: StateReader(path)):
         with pytest.raises(errors.StateError, match="is not a validator's state and was left"):
             use()
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_a_folder_is_no_state(opened: Open, tmp_path: Path) -> None:
@@ -176,6 +195,28 @@ class TestVersions:
         monkeypatch.setattr(reader, "MIGRATIONS", (*schema.MIGRATIONS, self.NEXT))
         with pytest.raises(errors.StateError, match=r"older Ganglion .*start its validator once"):
             StateReader(path)
+
+
+def test_a_machine_that_died_while_the_log_was_moved_into_the_file(
+    opened: Open, path: Path, tmp_path: Path
+) -> None:
+    """The first page is moved and the last is not: the file is shorter than it says."""
+    state = opened()
+    for number in range(1, 40):
+        save(state, number, uids=range(6))
+    copy = tmp_path / "copy.db"
+    log = Path(f"{path}-wal").read_bytes()
+    Path(f"{copy}-wal").write_bytes(log)
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    # The log is a header of 32 bytes, and frames of 24 bytes, which begin with a page number,
+    # and a page (the SQLite file format, section 4).
+    frames = [log[at : at + 24 + size] for at in range(32, len(log), 24 + size)]
+    data[:size] = [frame for frame in frames if int.from_bytes(frame[:4], "big") == 1][-1][24:]
+    assert int.from_bytes(data[28:32], "big") * size > len(data)
+    copy.write_bytes(data)
+    assert StateReader(copy).load().step == 39
+    assert opened(path=copy).load().step == 39
 
 
 def test_what_one_who_was_killed_while_making_a_file_left_is_in_nobodys_way(

@@ -233,6 +233,9 @@ class TestBounds:
             (3, 0.75, 77),
         ]
         assert state.load().last_weights_block == KEPT_SETTINGS + 3
+        assert state._connection is not None
+        (count,) = state._connection.execute("SELECT count(*) FROM weights").fetchone()
+        assert count == 2 * KEPT_SETTINGS
 
     @pytest.mark.parametrize("lists", [([1], []), ([1, 1], [0.5, 0.5])])
     def test_weights_that_do_not_fit_are_refused(self, opened: Open, lists: Any) -> None:
@@ -252,7 +255,8 @@ class TestOpening:
         save(opened(), 1)
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         files = sorted(path.parent.iterdir())
-        assert path in files
+        endings = {file.name.removeprefix("state.db") for file in files}
+        assert endings == {"", "-wal", "-shm", ".lock"}
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
     def test_closing_leaves_the_file_and_its_lock(self, opened: Open, path: Path) -> None:
