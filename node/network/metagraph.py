@@ -21,6 +21,7 @@ __all__ = ["VACANT_KEY", "Metagraph", "Neuron", "Snapshot"]
 
 # Chains use the key of 32 zero bytes for "nobody". Anybody can sign as it, so it is never found.
 VACANT_KEY = bytes(32)
+_VACANT = ss58_encode(VACANT_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,10 @@ class Metagraph:
     def last_update(self) -> list[int]:
         """The block of each neuron's last weights, or of its registration."""
         return self._snapshot.last_update
+
+    def is_vacant(self, uid: int) -> bool:
+        """Whether nobody has the uid; False for one that is out of range."""
+        return 0 <= uid < self.n and self._snapshot.hotkeys[uid] == _VACANT
 
     def weights(self, validator_uid: int) -> list[float]:
         """The weights that one neuron set, by uid; all 0.0 when it set none.

@@ -35,7 +35,7 @@ class StateKeeper:
         """Open the file, or make it, and return what it holds.
 
         Raises:
-            errors.ConfigError: It can't be used; see `ValidatorState.open`.
+            errors.StateError: It can't be used; see `ValidatorState.open`.
         """
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="state")
         try:

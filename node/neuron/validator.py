@@ -202,7 +202,7 @@ class Validator(Neuron):
         On a network that gives uids for the asking the hotkey is registered if need be.
 
         Raises:
-            ConfigError: The state file is another validator's, or in use.
+            StateError: The state file is another validator's, or in use.
             NetworkError: The network can't be read.
             NotRegistered: The hotkey has no uid, on a network where one must be got first.
         """
@@ -321,7 +321,8 @@ class Validator(Neuron):
         netuid = self.config["netuid"]
         rules = await self.network.hyperparameters(netuid)
         scores = self.scores.for_hotkeys(self.metagraph.hotkeys)
-        uids, weights = prepare_weights(scores, rules)
+        vacant = [uid for uid in self.metagraph.uids if self.metagraph.is_vacant(uid)]
+        uids, weights = prepare_weights(scores, rules, never=vacant)
         if not uids:
             return False
         await self.network.set_weights(

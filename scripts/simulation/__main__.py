@@ -15,6 +15,7 @@ from rich.table import Table
 from .costs import count_traffic
 from .findings import Finding, simulate
 from .kinds import KINDS
+from .plot import draw
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "findings": [finding.to_document() for finding in findings],
     }
     Path(args.out).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if args.plot:
+        draw(findings, Path(args.plot))
     return 0
 
 
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--steps", type=int, default=3000, metavar="N", help="of 12 s [3000]")
     parser.add_argument("--seed", type=int, default=0, help="of all chance [0]")
+    parser.add_argument("--plot", metavar="FILE", help="draw it to a .svg or .png file")
     parser.add_argument("--out", default="simulation.json", metavar="FILE")
     return parser
 

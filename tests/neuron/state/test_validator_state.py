@@ -159,6 +159,12 @@ class TestHotkeysAndUids:
         state.save_step(step(3), [], [score(3, 0, uid=5)])
         assert state.load().scores[HOTKEYS[0]] == score(3, 0, uid=5)
 
+    def test_one_without_a_uid_takes_it_from_nobody(self, opened: Open) -> None:
+        state = opened()
+        lost = [score(1, 0, uid=NO_UID), score(1, 1, uid=NO_UID)]
+        state.save_step(step(1), [], lost)
+        assert list(state.load().scores.values()) == sorted(lost, key=lambda row: row.hotkey)
+
     def test_those_who_lost_their_uid_are_forgotten_with_their_last_step(
         self, opened: Open
     ) -> None:
