@@ -54,7 +54,7 @@ def draw_distribution(values: Values, unit: str, width: float, height: float) ->
 
     figure = figure_of(width, height)
     axes = figure.subplots()
-    numbers = np.sort(values)
+    numbers = np.sort(np.clip(values, *_limits(values)))
     is_log, edges = _edges(numbers)
     counts, _ = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)
     axes.stairs(counts, edges, fill=True, color=SERIES[0], alpha=0.55, linewidth=0)
