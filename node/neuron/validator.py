@@ -30,9 +30,10 @@ from .prompts import random_prompt
 from .publishing import Publisher
 from .reply import Reply, Verdict
 from .round import Round
-from .scoring import Averages, LatencyCurve, absentees, prepare_weights, sample
+from .scoring import Averages, LatencyCurve, absentees, sample
 from .serving import make_axon
 from .state import ScoreRow, Step, ValidatorState, state_path
+from .weighing import Weighing
 
 __all__ = ["Validator"]
 
@@ -70,6 +71,7 @@ class Validator(Neuron):
     version_key: ClassVar[int] = 0
     dendrite: Dendrite
     metagraph: Metagraph
+    _weighing: Weighing
 
     if TYPE_CHECKING:
         # Subclasses take what context they give to `ask`, which a declared method would not let.
@@ -100,7 +102,6 @@ class Validator(Neuron):
         self._axon: Axon | None = None
         self._publisher: Publisher | None = None
         self._round: Round | None = None
-        self._last_weights_block = 0
         self._synced_at = 0.0
         self._unsaved: dict[str, int] = {}
 
@@ -225,7 +226,7 @@ class Validator(Neuron):
             await self.metagraph.sync()
         saved = await self._keeper.open()
         self.steps = saved.step
-        self._last_weights_block = saved.last_weights_block
+        self._weighing = self._make_weighing(saved.last_weights_block)
         self.scores = Averages(
             self.config["neuron.moving_average_alpha"],
             {hotkey: row.score for hotkey, row in saved.scores.items()},
@@ -317,22 +318,13 @@ class Validator(Neuron):
 
         Raises:
             NetworkError: The network refused or can't be written.
+            StateError: They were set, and that could not be saved.
         """
-        netuid = self.config["netuid"]
-        rules = await self.network.hyperparameters(netuid)
-        scores = self.scores.for_hotkeys(self.metagraph.hotkeys)
-        vacant = [uid for uid in self.metagraph.uids if self.metagraph.is_vacant(uid)]
-        uids, weights = prepare_weights(scores, rules, never=vacant)
-        if not uids:
-            return False
-        await self.network.set_weights(
-            netuid, self.wallet, uids, weights, version_key=self.version_key
-        )
-        self._last_weights_block = self.metagraph.block
-        await self._keeper.save_weights(self.metagraph.block, uids, weights)
-        self.board.weights_set(self.metagraph.block)
-        logger.info("weights set for %d uids at block %d", len(uids), self.metagraph.block)
-        return True
+        count = await self._weighing.set(self.metagraph, self.scores, version_key=self.version_key)
+        if count:
+            self.board.weights_set(self.metagraph.block)
+            logger.info("weights set for %d uids at block %d", count, self.metagraph.block)
+        return bool(count)
 
     def _place_state(self) -> Path:
         named = self.config["neuron.state"]
@@ -350,6 +342,17 @@ class Validator(Neuron):
             keep_steps=self.config["neuron.keep_steps"],
         )
         return StateKeeper(state)
+
+    def _make_weighing(self, last_block: int) -> Weighing:
+        weighing = Weighing(
+            self.network,
+            self.config["netuid"],
+            self.wallet,
+            self._keeper,
+            epoch_blocks=self.config["neuron.epoch_length"],
+        )
+        weighing.last_block = last_block
+        return weighing
 
     def _make_dendrite(self) -> Dendrite:
         most = self.config["neuron.max_reply_bytes"]
@@ -450,28 +453,22 @@ class Validator(Neuron):
         self._unsaved.clear()
 
     async def _set_weights_if_due(self, current: Round) -> None:
+        uid = self.uid
+        if self.config["neuron.disable_set_weights"] or uid is None:
+            return
         try:
-            if await self._is_due() and not await self.set_weights():
+            is_due = await self._weighing.is_due(self.metagraph, uid)
+            if is_due and not await self.set_weights():
                 current.notes.append("no scores to set weights by")
-        except NetworkError as error:
+        except NodeError as error:
             logger.warning("weights were not set: %s", error)
             current.notes.append("weights not set")
 
-    async def _is_due(self) -> bool:
-        due = self._next_weights_block()
-        if due is None or self.metagraph.block < due:
-            return False
-        rules = await self.network.hyperparameters(self.config["netuid"])
-        last = due - self.config["neuron.epoch_length"]
-        return bool(self.metagraph.block >= last + rules.weights_rate_limit)
-
     def _next_weights_block(self) -> int | None:
         """The block from which on weights are set, by the epoch; None where they never are."""
-        uid = self.uid
-        if self.config["neuron.disable_set_weights"] or uid is None:
+        if self.config["neuron.disable_set_weights"] or self.uid is None:
             return None
-        last = max(self._last_weights_block, self.metagraph.last_update[uid])
-        return int(last + self.config["neuron.epoch_length"])
+        return self._weighing.next_block(self.metagraph, self.uid)
 
     def _standings(self) -> list[tuple[int, str, float]]:
         """Uid, hotkey and score of each peer that has one."""
