@@ -5,6 +5,7 @@ What it has said yes to survives a kill: it appends each write to a file before 
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import signal
 import socket
@@ -62,6 +63,8 @@ class RedisServer:
         if self._password:
             command += ["--requirepass", self._password]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        # Also where a test run breaks off before the fixture's own end.
+        atexit.register(self.stop)
         deadline = time.monotonic() + START_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "redis.log").read_text()
@@ -108,6 +111,7 @@ class RedisServer:
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
+        atexit.unregister(self.stop)
         if process is not None:
             process.send_signal(signal.SIGCONT)
             process.send_signal(number)

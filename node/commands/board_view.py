@@ -25,7 +25,7 @@ _WIDE = 118  # columns from which on the reasons have a table of their own
 _REASON_CHARS = 20
 _TABLE_LINES = 6  # of a table with two sections and no rows
 _CURSOR_LINES = 1  # below the last frame, which stays when the program ends
-_MOST_ROWS = 20
+_LEAST_ROWS, _MOST_ROWS = 2, 20
 _SHORT_HOTKEY = 11
 
 
@@ -75,14 +75,18 @@ def draw_board(state: BoardState, width: int, height: int) -> Any:
     if state.note and not state.is_running:
         head.append(_line(f"note: {one_line(state.note)}", "yellow"))
     room = min(_MOST_ROWS, height - len(head) - _TABLE_LINES - _CURSOR_LINES)
-    if room < 2 or not (state.best or state.totals):
+    tables: list[Table] = []
+    foot: list[Text] = []
+    if room >= _LEAST_ROWS and state.best:
+        tables.append(_peers_table(state, width, room))
+        foot = _caption(state, room)
+    if room >= _LEAST_ROWS and width >= _WIDE and state.tally is not None:
+        tables.append(_reasons_table(state, room))
+    if not tables:
         return Group(*head)
-    peers = _peers_table(state, width, room)
-    if width < _WIDE:
-        return Group(*head, peers, *_caption(state, room))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(peers, _reasons_table(state, room))
-    return Group(*head, grid, *_caption(state, room))
+    side_by_side = Table.grid(padding=(0, 2))
+    side_by_side.add_row(*tables)
+    return Group(*head, side_by_side, *foot)
 
 
 def _title(state: BoardState, width: int) -> list[Text]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -122,6 +123,8 @@ def _reason(error: Exception) -> str:
         return _REASONS[code]
     if "unauthenticated" in text:  # where it would not even read a command of many words
         return _REASONS["NOAUTH"]
+    if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
+        return "can't be spoken to by TLS; check its certificate, or give ?ssl_ca_certs=FILE"
     if isinstance(error, exceptions.ConnectionError):
         return _UNREACHABLE
     return f"refused a command ({code or type(error).__name__})"

@@ -21,8 +21,6 @@ __all__ = ["Miner"]
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 30.0
-
 
 class Miner(Neuron):
     """Base of miners, and a miner itself: it streams prompts back through its engine.

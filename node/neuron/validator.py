@@ -471,11 +471,10 @@ class Validator(Neuron):
         return self._weighing.next_block(self.metagraph, self.uid)
 
     def _standings(self) -> list[tuple[int, str, float]]:
-        """Uid, hotkey and score of each peer that has one."""
-        hotkeys = self.metagraph.hotkeys
-        scores = self.scores.for_hotkeys(hotkeys)
+        """Uid, hotkey and score of each peer that was ever judged."""
+        scores = self.scores.as_dict()
         return [
-            (uid, hotkey, score)
-            for uid, (hotkey, score) in enumerate(zip(hotkeys, scores, strict=True))
-            if score > 0
+            (uid, hotkey, scores[hotkey])
+            for uid, hotkey in enumerate(self.metagraph.hotkeys)
+            if hotkey in scores
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -41,9 +42,11 @@ def label_steps(axes: Axes, steps: Sequence[Step], width: float) -> None:
         steps: One or more.
         width: Pixels of the figure.
     """
-    last = len(steps) - 1
-    count = max(2, min(len(steps), int(width / _TICK_WIDTH)))
-    places = sorted({round(last * part / (count - 1)) for part in range(count)})
+    most = max(2, int(width / _TICK_WIDTH))
+    if len(steps) > _MOST_WIDE_STEPS:
+        places = [round((len(steps) - 1) * part / (most - 1)) for part in range(most)]
+    else:
+        places = list(range(0, len(steps), math.ceil(len(steps) / most)))
     is_long = steps[-1].started_ns - steps[0].started_ns > _DAY_NS
     form = "%b %d" if is_long else "%H:%M"
     texts = [

@@ -134,7 +134,7 @@ def draw_failures(digest: Digest, width: float, height: float) -> Figure:
             axes.stairs(top, edges, baseline=floor, fill=True, color=colour, linewidth=0)
             floor = top
     _frame(axes, digest, width)
-    axes.set_ylim(bottom=0.0)
+    _count_up(axes, digest)
     label_axis(axes, "failures in a step" + _mean_note(digest))
     return figure
 
@@ -151,7 +151,7 @@ def draw_answers(digest: Digest, width: float, height: float) -> Figure:
     axes.stairs(asked / counts, edges, fill=True, color=OTHER, alpha=0.45, linewidth=0)
     axes.stairs(answered / counts, edges, fill=True, color=SERIES[0], alpha=0.85, linewidth=0)
     _frame(axes, digest, width)
-    axes.set_ylim(bottom=0.0)
+    _count_up(axes, digest)
     label_axis(axes, "peers in a step" + _mean_note(digest))
     return figure
 
@@ -172,6 +172,14 @@ def _frame(axes: Axes, digest: Digest, width: float) -> None:
     label_steps(axes, digest.steps, width)
     axes.yaxis.set_major_formatter(lambda value, _: number_text(value))
     axes.spines["left"].set_visible(False)
+
+
+def _count_up(axes: Axes, digest: Digest) -> None:
+    """A y axis from 0, with whole numbers where each span is one step."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=digest.spans.width == 1))
+    axes.set_ylim(bottom=0.0)
 
 
 def _places(digest: Digest, steps: Sequence[int]) -> NDArray[Any]:

@@ -134,6 +134,19 @@ def test_few_peers_are_one_list(clock: Clock) -> None:
     assert "worst" not in " ".join(lines)
 
 
+def test_while_nobody_has_a_score_there_are_only_reasons(clock: Clock) -> None:
+    state = BoardState(clock)
+    state.begin_step(1)
+    state.asked([(3, "5C")])
+    state.judged(3, 0.0, "bad_reply", None, None)
+    for _ in range(2):
+        lines = drawn(state, 130, 24)
+        assert "uid" not in " ".join(lines)
+        assert ["bad_reply", "1", "1"] in [line.split() for line in lines]
+        state.end_step("", [])
+    assert drawn(state, 80, 24)[3] == "bad_reply 1"
+
+
 def test_before_anything_happened(clock: Clock) -> None:
     assert drawn(BoardState(clock), 80, 24)[0] == "starting · up 0 s"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -76,19 +77,21 @@ def test_what_it_can_not_read_or_write_is_told(state: Path, tmp_path: Path, caps
     assert state.read_bytes() == before
 
 
-def test_a_report_that_fails_leaves_the_old_one(
-    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_leaves_the_old_report(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     out = tmp_path / "page.html"
     out.write_text("old")
 
-    def fail(*_: object) -> bytes:
-        raise MemoryError
+    def fill(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("node.report.page_of", fail)
-    with pytest.raises(MemoryError):
-        cli.main(["report", "--state", str(state), "--out", str(out)])
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    assert "No space left" in refusal(capsys, "--state", str(state), "--out", str(out))
     assert out.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir() if "html" in path.name] == ["page.html"]
 
 
 def test_help_does_not_import_matplotlib(tmp_path: Path) -> None:

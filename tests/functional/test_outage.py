@@ -219,7 +219,7 @@ async def test_a_miner_renews_what_it_published_before_it_expires(
 async def test_a_miner_comes_through_a_kill_with_its_record_and_publishes_again_what_was_lost(
     server: RedisServer, make_miner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.neuron.miner._RETRY_S", 0.1)
+    monkeypatch.setattr("node.neuron.publishing._RETRY_S", 0.1)
     miner = await make_miner()
     miner.network.serve_ttl_s = 1.2
     async with miner, RedisNetwork(server.url(), allow_private=True) as network:

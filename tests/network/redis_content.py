@@ -26,5 +26,9 @@ class Raw:
     def record(self, kind: str, pair: Keypair, value: bytes) -> None:
         self("HSET", f"{NETUID}:{kind}", pair.public_key.hex(), value)
 
+    def stored(self, kind: str, pair: Keypair) -> bytes:
+        reply = self("HGET", f"{NETUID}:{kind}", pair.public_key.hex())
+        return reply.split(b"\r\n", 1)[1][:-2]
+
     def keys(self) -> bytes:
         return self._server.command("KEYS", f"{self._prefix}:*")

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from node import Peer, Wallet, errors, open_network
+from node import Peer, Wallet, errors
 from node.network import Hyperparameters
 from node.network.backend import Expiring
+from node.network.record import parse_record
 from node.network.redis_network import RedisNetwork
+from node.network.redis_rows import unpack_record
 from tests.redis_server import RedisServer, require_redis
 
 from .conftest import FakeClock, key, peer_of
@@ -135,18 +137,23 @@ class TestServe:
                 RedisNetwork(redis_url, serve_ttl_s=bad)
 
     def test_the_last_one_counts_even_when_the_clock_goes_back(
-        self, network: RedisNetwork, clock: FakeClock
+        self, network: RedisNetwork, clock: FakeClock, raw: Raw
     ) -> None:
         network.register(NETUID, ALICE)
+        issued: list[int] = []
         for port, step_ns in ((1, 0), (2, 0), (3, 10**9), (4, -(10**12))):
             clock.now_ns += step_ns
             network.serve(NETUID, ALICE, peer_of(ALICE, port))
             assert network.metagraph(NETUID).axons[0].port == port
+            stored = unpack_record(raw.stored("serve", ALICE))
+            assert stored is not None
+            issued.append(parse_record(stored.message).issued_ns)
+        assert issued == sorted(set(issued))
 
     def test_a_private_address_is_listed_only_by_who_allows_it(
         self, served: RedisNetwork, redis_url: str, clock: FakeClock
     ) -> None:
-        with open_network(redis_url) as other:
+        with RedisNetwork(redis_url, clock=clock) as other:
             assert [axon.port for axon in other.metagraph(NETUID).axons] == [0, 0, 0]
             with pytest.raises(errors.ConfigError, match="a loopback address"):
                 other.serve(NETUID, ALICE, peer_of(ALICE))

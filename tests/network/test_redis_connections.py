@@ -80,7 +80,7 @@ class TestConnections:
             began = time.monotonic()
             with pytest.raises(errors.NetworkError, match=r"did not answer within 0\.3 s"):
                 await graph.sync()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 0.8  # with all that it tried again
             own_redis.thaw()
             await graph.sync()
 

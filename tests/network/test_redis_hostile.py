@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from node import Keypair, Peer, errors
+from node.network import redis_network
 from node.network.record import SealedRecord, seal_record, serve_payload
 from node.network.redis_network import RedisNetwork
 from node.network.redis_rows import MAX_VALUE_BYTES, pack_record
+from node.network.redis_scripts import GIANT
 from tests.redis_server import RedisServer
 
 from .conftest import FakeClock, key, peer_of
@@ -165,21 +167,37 @@ class TestHostileContent:
                 call()
 
     def test_records_over_64_mib_in_all_are_bounded(
-        self, redis_network: RedisNetwork, raw: Raw, redis_server: RedisServer
+        self,
+        served: RedisNetwork,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
-        redis_network.register(NETUID, ALICE)
-        redis_network.serve(NETUID, ALICE, peer_of(ALICE))
-        fill = (
-            "for n = 1, 600 do local k = string.format('%064x', n)"
-            " redis.call('HSET', KEYS[1], k, n)"
-            " redis.call('HSET', KEYS[2], k, string.rep('x', 130000)) end"
-        )
-        names = [raw.name(f"{NETUID}:{part}") for part in ("uids", "weights")]
-        redis_server.command("EVAL", fill, "2", *names)
-        try:
-            assert redis_network.metagraph(NETUID).hotkeys == [ALICE.ss58_address]
-        finally:
-            redis_server.command("DEL", *names)
+        assert redis_network._MAX_READ_BYTES == 64 * 2**20
+        monkeypatch.setattr(redis_network, "_MAX_READ_BYTES", 2000)
+        assert 0 < served.metagraph(NETUID).n < 3
+        assert "records that are too long are left out" in caplog.text
+
+    def test_who_writes_does_not_read_a_giant_either(self, served: RedisNetwork, raw: Raw) -> None:
+        raw.record("serve", BOB, b"x" * (MAX_VALUE_BYTES + 1))
+
+        async def look() -> object:
+            try:
+                return (await served._look(NETUID, BOB, "serve"))[1]
+            finally:
+                await served._link.release()
+
+        assert asyncio.run(look()) == GIANT
+
+    def test_a_second_spelling_of_a_key_is_no_second_neuron(
+        self, served: RedisNetwork, raw: Raw
+    ) -> None:
+        other = BOB.public_key.hex().upper()
+        for kind in ("register", "serve"):
+            raw("HSET", f"{NETUID}:{kind}", other, raw.stored(kind, BOB))
+        raw("HSET", f"{NETUID}:uids", other, b"3")
+        graph = served.metagraph(NETUID)
+        assert graph.hotkeys.count(BOB.ss58_address) == 1
+        assert graph.n == 3
 
     async def test_garbage_on_the_channel(
         self, redis_url: str, raw: Raw, redis_server: RedisServer

@@ -74,7 +74,9 @@ def test_its_own_script_runs_and_a_peers_does_not(tmp_path: Path, listener: sock
         state.save_step(step, [Event(1, 0, bad, 0.0, bad, 500)], [ScoreRow(bad, 0, 0.1, 1, 1)])
     text = report_of(path)
     # As if a text had come through as markup after all.
-    inner = text.replace("</main>", f"{bad}<link rel=stylesheet href={url}></main>")
+    inner = text.replace(
+        "</main>", f"{bad}<link rel=stylesheet href={url}><object data={url}></object></main>"
+    )
     page.write_text(inner)
     shown = Page(browse(tmp_path, page, "--dump-dom", "--virtual-time-budget=3000"))
     (find,) = [attrs for tag, attrs in shown.tags if tag == "input"]

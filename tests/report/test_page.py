@@ -193,6 +193,10 @@ def test_values_far_from_all_others_do_not_hide_them(tmp_path: Path) -> None:
     events = [Event(1, 0, hotkey_of(0), 1.0, "ok", 200, value) for value in values]
     page = Page(odd_state(tmp_path / "s.db", *events, scores=(1.0,)))
     assert "1 beyond the axis are in its end bars." in page.text("figcaption")
+    ticks = page.texts["text"]
+    numbers = [int(tick.replace(",", "")) for tick in ticks if re.fullmatch(r"[\d,]+", tick)]
+    assert 100 in numbers
+    assert max(numbers) < 10_000
 
 
 def test_equal_and_zero_measurements(tmp_path: Path) -> None:
