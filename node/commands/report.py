@@ -63,7 +63,7 @@ def run_report(args: argparse.Namespace) -> int:
     page = page_of(digest, time.time_ns())
     with replacing(out) as draft:
         draft.write_bytes(page)
-    print(f"{len(digest.steps)} steps and {len(digest.here)} peers in {one_line(str(out))}")
+    print(f"{one_line(str(out))}: steps {len(digest.steps)}, peers {len(digest.here)}")
     return 0
 
 

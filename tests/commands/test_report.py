@@ -35,7 +35,7 @@ def refusal(capsys: Output, *argv: str) -> str:
 def test_a_report_of_a_file(state: Path, tmp_path: Path, capsys: Output) -> None:
     out = tmp_path / "page.html"
     assert cli.main(["report", "--state", str(state), "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"4 steps and 6 peers in {out}\n"
+    assert capsys.readouterr().out == f"{out}: steps 4, peers 6\n"
     assert out.read_text().startswith("<!doctype html>")
     assert sorted(path.name for path in tmp_path.iterdir() if "html" in path.name) == ["page.html"]
 
