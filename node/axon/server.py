@@ -20,7 +20,7 @@ from node.errors import ConfigError, Overloaded
 
 from .reply import error_reply
 
-__all__ = ["AxonServer"]
+__all__ = ["AxonServer", "reserve_port"]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -78,12 +78,13 @@ class AxonServer:
         self._runner = runner
         self._draining = False
 
-    async def start(self, ip: str, port: int) -> int:
+    async def start(self, ip: str, port: int, *, shared: bool = False) -> int:
         """Listen as well.
 
         Args:
             ip: Interface; `0.0.0.0` for all.
             port: 0 picks a free one.
+            shared: Whether other processes of this user listen there too (SO_REUSEPORT).
 
         Returns:
             The port that it listens on.
@@ -95,7 +96,7 @@ class AxonServer:
         runner = self._runner
         assert runner is not None
         try:
-            await web.TCPSite(runner, ip, port, backlog=1024).start()
+            await web.TCPSite(runner, ip, port, backlog=1024, reuse_port=shared or None).start()
         except OSError as error:
             self._runner = None
             await runner.cleanup()
@@ -149,6 +150,36 @@ class AxonServer:
             return await self._handler(request)
         finally:
             self._running.discard(task)
+
+
+def reserve_port(ip: str, port: int) -> socket.socket:
+    """Take a port for processes that will listen on it together, and for nobody else.
+
+    Args:
+        ip: Interface, as an address.
+        port: 0 picks a free one.
+
+    Returns:
+        A bound socket that takes no connection. While it is open no other program gets the port.
+
+    Raises:
+        ConfigError: The address can't be used, or this system lets no processes share a port.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigError(
+            "this system has no SO_REUSEPORT, by which processes share a port; leave "
+            "--axon.workers at 1"
+        )
+    reserved = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((ip, port))
+        # Only now, so that a port which others share already counts as taken.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    except OSError as error:
+        reserved.close()
+        raise _address_error(error, ip, port) from error
+    return reserved
 
 
 def _address_error(error: OSError, ip: str, port: int) -> ConfigError:

@@ -116,6 +116,8 @@ _FLAGS: tuple[Flag, ...] = (
          None, "PORT", kinds=_SERVER),
     Flag("axon.max_workers", "axon", "requests that are answered at once", at_least(1), 10, "N",
          kinds=_SERVER),
+    Flag("axon.workers", "axon", "processes that serve the port together, each with "
+         "--axon.max_workers", at_least(1), 1, "N", kinds=("miner",)),
     Flag("axon.capacity", "axon", "requests of a route that are answered at once, with commas "
          "between; peers are told", CommaList(route_capacity), None, "ROUTE=N", kinds=("miner",)),
     Flag("axon.max_queue", "axon", "requests that may wait for a worker", at_least(0), 1024, "N",

@@ -76,7 +76,9 @@ class JsonFormatter(logging.Formatter):
 
 
 @contextmanager
-def logging_for(config: Config, stream: IO[str] | None = None) -> Iterator[None]:
+def logging_for(
+    config: Config, stream: IO[str] | None = None, *, file: str | None = "node.log"
+) -> Iterator[None]:
     """Sets up logging for the time of a `with` block and puts it back afterwards.
 
     Without a `--logging` flag come warnings and what the neuron itself says of its life;
@@ -85,6 +87,8 @@ def logging_for(config: Config, stream: IO[str] | None = None) -> Iterator[None]
     Args:
         config: With the `logging.*` settings.
         stream: Where lines go; standard error by default.
+        file: Name of the file that `--logging.record_log` writes, which no two processes share;
+            None writes none.
 
     Raises:
         ConfigError: The log file can't be opened.
@@ -94,7 +98,7 @@ def logging_for(config: Config, stream: IO[str] | None = None) -> Iterator[None]
     levels = {"": level, "node.neuron": min(level, logging.INFO)}
     if level > TRACE:
         levels["asyncio"] = max(level, logging.INFO)  # its DEBUG lines are about its own insides
-    handlers = _handlers(config, stream or sys.stderr)
+    handlers = _handlers(config, stream or sys.stderr, file)
     before = {name: logging.getLogger(name).level for name in levels}
     root = logging.getLogger()
     try:
@@ -127,12 +131,12 @@ def _level(config: Config) -> int:
     return logging.INFO if config["logging.info"] else logging.WARNING
 
 
-def _handlers(config: Config, stream: IO[str]) -> list[logging.Handler]:
+def _handlers(config: Config, stream: IO[str], file: str | None) -> list[logging.Handler]:
     colour = stream.isatty() and not os.environ.get("NO_COLOR")
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(_formatter(config, colour=colour))
-    if config["logging.record_log"]:
-        handlers.append(_file_handler(log_path(config)))
+    if config["logging.record_log"] and file is not None:
+        handlers.append(_file_handler(log_path(config).with_name(file)))
         handlers[1].setFormatter(_formatter(config, colour=False))
     return handlers
 

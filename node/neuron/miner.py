@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from node.axon import Axon
+from node.errors import ConfigError
+from node.network.chained import ChainedMemory
+from node.network.guard_link import GuardLink
 from protocols.prompting import StreamPrompting
 
 from .config import Config
 from .engine import flush_every, make_engine
+from .log_setup import logging_for
 from .neuron import Neuron
 from .publishing import Publisher
 from .serving import limit_routes, make_axon
 from .shared_memory import shared_memory_of
+from .workers import Seat, run_workers, wait_for_end
 
 __all__ = ["Miner"]
 
@@ -29,6 +35,10 @@ class Miner(Neuron):
     `priority`, `verify`, `add_args`, `attach`. Constructing one reads the settings and the hotkey
     and does no network I/O. `run` and `launch` are for programs; `async with miner:` serves for
     the time of the block and is for tests and for programs with a loop of their own.
+
+    With `--axon.workers` above 1, `run` and `launch` start that many processes, each a copy of this
+    object from before its start: what a process needs for itself, such as threads, a graphics card
+    or an open file, is made in `start` and not in the constructor.
 
     Args:
         config: The settings; None takes what `config()` returns.
@@ -65,11 +75,16 @@ class Miner(Neuron):
         self.engine = make_engine(self.config)
         self._shared = shared_memory_of(self.config)
         settings = self.config
+        self._link = GuardLink() if settings["axon.workers"] > 1 else None
+        self._seat: Seat | None = None
+        self._program: str | None = None
+        memories = [each for each in (self._link, self._shared) if each is not None]
         self.axon = make_axon(
             settings,
             self.wallet,
             self.network,
-            shared=self._shared,
+            shared=ChainedMemory(*memories) if memories else None,
+            processes=settings["axon.workers"],
             allow_non_registered=settings["blacklist.allow_non_registered"],
             force_validator_permit=settings["blacklist.force_validator_permit"],
             minimum_stake=settings["blacklist.minimum_stake_requirement"],
@@ -111,23 +126,81 @@ class Miner(Neuron):
         The port is taken first, so that a start that fails has changed nothing on the network.
 
         Raises:
-            ConfigError: The port is taken or can't be used.
+            ConfigError: The port is taken or can't be used, or several workers are wanted and this
+                is none of them.
             NetworkError: The network can't be read or written, or the shared memory not reached.
             NotRegistered: The hotkey has no uid, on a network where one must be got first.
         """
         try:
+            if self._link is not None:
+                await self._take_seat(self._link)
             if self._shared is not None:
                 await self._shared.check()
             await self.axon.start()
-            self._publisher = self._make_publisher(self.axon)
-            self.uid = await self._publisher.start()
+            await self._show()
+            if self._link is not None:
+                await self._link.say_ready()
         except BaseException:
             await self.stop(grace_s=0.0)
             raise
+
+    async def _take_seat(self, link: GuardLink) -> None:
+        if self._seat is None:
+            raise ConfigError(
+                "--axon.workers needs processes, which run() and launch() start; where the miner "
+                "runs in a loop of yours leave it at 1"
+            )
+        self.axon.port = self._seat.port
+        await link.open(self._seat.link)
+
+    async def _show(self) -> None:
+        """Publish where it serves; of several workers the first does it for all."""
+        if self._seat is not None and self._seat.number:
+            metagraph = self.axon.metagraph
+            self.uid = None if metagraph is None else metagraph.uid_of(self.axon.hotkey)
+            logger.info("worker %d serves on port %d", self._seat.number, self.axon.port)
+            return
+        self._publisher = self._make_publisher(self.axon)
+        self.uid = await self._publisher.start()
         logger.info(
             "uid %s on netuid %s of %s serves as %s",
             self.uid, self.config["netuid"], self.network.name, self.axon.info(),
         )  # fmt: skip
+
+    async def serve_until(self, stopping: asyncio.Event) -> None:
+        """Serves until the event.
+
+        Raises:
+            NetworkError: This is one of several workers, and the process that started it has gone.
+        """
+        if self._link is None:
+            await super().serve_until(stopping)
+        else:
+            await wait_for_end(stopping, self._link)
+
+    def run(self) -> None:
+        """Does as `Neuron.run`; with `--axon.workers` above 1 in as many processes.
+
+        Raises:
+            NodeError: As `start`, where there is one process.
+            SystemExit: There were several, and one could not be kept up; it has told why.
+        """
+        if self._link is None:
+            super().run()
+        elif self._seat is not None:
+            with logging_for(self.config, file=self._seat.log_file):
+                asyncio.run(self.main())
+        elif code := run_workers(self.config, self._work):
+            raise SystemExit(code)
+
+    def run_to_end(self, program: str | None = None) -> int:
+        """As `Neuron.run_to_end`."""
+        self._program = program
+        return super().run_to_end(program)
+
+    def _work(self, seat: Seat) -> int:
+        self._seat = seat
+        return self.run_to_end(self._program)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drains the axon and closes the network; may be called again.
@@ -141,6 +214,7 @@ class Miner(Neuron):
         try:
             await self.axon.stop(grace_s)
         finally:
-            if self._shared is not None:
-                await self._shared.aclose()
+            for memory in (self._link, self._shared):
+                if memory is not None:
+                    await memory.aclose()
             await super().stop()
