@@ -56,6 +56,31 @@ def test_what_a_body_claims_about_the_exchange_is_ignored() -> None:
     assert synapse.timeout == 12.0
 
 
+def test_a_claim_is_ignored_however_its_name_is_spelt() -> None:
+    synapse = Everything.parse_body(
+        rb'{"prompt":"x","t\u0069meout":3,"\u0064endrite":{"hotkey":"5F"}}'
+    )
+    assert synapse.timeout == 12.0
+    assert synapse.dendrite.hotkey is None
+
+
+def test_what_goes_with_a_claim_is_read_as_without() -> None:
+    own = b'"prompt":"\xc3\xa9\\n","blob":"//4=","score":-Infinity,"limit":7'
+    synapse = Everything.parse_body(b'{"timeout":5,%b}' % own)
+    assert synapse.encode_body() == Everything.parse_body(b"{%b}" % own).encode_body()
+    assert synapse.model_fields_set == {"prompt", "blob", "score", "limit"}
+
+
+class Exact(Synapse):
+    model_config = pydantic.ConfigDict(strict=True)
+
+    pair: tuple[int, int]
+
+
+def test_a_body_is_read_as_json_and_not_as_python_objects() -> None:
+    assert Exact.parse_body(b'{"pair":[1,2],"timeout":3}').pair == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -21,7 +21,7 @@ from node.keys import Keypair, Wallet, signer_of
 from node.network import Metagraph, Network, Peer, open_network
 from node.network.shared import SharedMemory
 from node.streams import StreamMode
-from node.synapse import Synapse, TerminalInfo
+from node.synapse import Synapse
 from node.version import VERSION
 from node.wire import Caller, ReplayGuard, btauth, synapse_headers
 
@@ -95,6 +95,9 @@ class Axon:
             None for an axon that serves it alone. Whoever makes it closes it, after `stop`. With
             it SDK 6.0-7.1 are refused, whose nonces have no age after which they could be
             forgotten.
+        processes: How many processes serve this port, each with an axon of its own that is made
+            with the same number; they listen on it together, need one `shared`, and `info` tells
+            the capacity of all. `--axon.workers` of a miner sees to all that.
         max_stale_s: While the network can't be read, seconds for which the last metagraph counts,
             600 by default; after that callers get 503. Callers that are let in whatever their
             standing are served on.
@@ -138,6 +141,7 @@ class Axon:
         receipts: bool = True,
         guard: ReplayGuard | None = None,
         shared: SharedMemory | None = None,
+        processes: int = 1,
         max_stale_s: float = MAX_STALE_S,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -150,12 +154,15 @@ class Axon:
                 "heartbeat_s": heartbeat_s,
                 "stall_s": stall_s,
                 "max_stale_s": max_stale_s,
+                "processes": processes,
             },
             port=port,
             max_queue=max_queue,
         )
         if (network is None) != (netuid is None):
             raise ConfigError("an axon's network and netuid go together; give both or neither")
+        if processes > 1 and shared is None:
+            raise ConfigError("axons of several processes need one memory; give each `shared`")
         self.protocols = _check_protocols(protocols)
         self.ip = ip
         self.port = port
@@ -168,6 +175,7 @@ class Axon:
             # Every axon of SDK 6-10 answers the base class, which their peers use as a ping.
             self._add(read_route(_answer_ping, None, None, None, local_names={}))
         self._max_workers = max_workers
+        self._processes = processes
         self._pool: ThreadPoolExecutor | None = None
         self._server: AxonServer | None = None
         rules = Rules.of(
@@ -235,7 +243,9 @@ class Axon:
             ip=ip,
             port=port,
             protocols=self.protocols,
-            capacity=declared_capacity(self._routes.values(), self._max_workers),
+            capacity=declared_capacity(
+                self._routes.values(), self._max_workers, processes=self._processes
+            ),
         )
 
     def _endpoint(self) -> tuple[str, int]:
@@ -335,13 +345,13 @@ class Axon:
         self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
         self._rooms = Rooms(
             self._routes, self._admission, self._standing, self._sharing, self._pace, self._slots,
-            self._pool, self._limits, self._budget, self._watch, self._terminal_info, self._notary,
+            self._pool, self._limits, self._budget, self._watch, self._own_end, self._notary,
         )  # fmt: skip
         self._watch.start()
         server = AxonServer(self._handle)
         try:
             if listen:
-                self.port = await server.start(self.ip, self.port)
+                self.port = await server.start(self.ip, self.port, shared=self._processes > 1)
             else:
                 await server.open()
         except BaseException:
@@ -398,9 +408,9 @@ class Axon:
     ) -> None:
         await self.stop()
 
-    def _terminal_info(self) -> TerminalInfo:
+    def _own_end(self) -> dict[str, Any]:
         ip, port = self._endpoint()
-        return TerminalInfo.model_construct(ip=ip, port=port, hotkey=self.hotkey)
+        return {"ip": ip, "port": port, "hotkey": self.hotkey}
 
     def _notary(self, caller: Caller) -> Notary | None:
         return Notary(self._signer, caller, self._clock_ns) if self._receipts else None

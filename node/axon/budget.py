@@ -6,8 +6,8 @@ cap; this bounds all of them together, so that many connections can't fill the m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from node.errors import Overloaded
 
@@ -27,14 +27,9 @@ class BodyBudget:
     def __init__(self, max_bytes: int) -> None:
         self.free = max_bytes
 
-    @contextmanager
-    def share(self) -> Iterator[BodyShare]:
-        """Give one request a share that grows with its body and is given back at the end."""
-        share = BodyShare(self)
-        try:
-            yield share
-        finally:
-            self.free += share.held
+    def share(self) -> BodyShare:
+        """Give one request a share, which is given back at the end of its `with` block."""
+        return BodyShare(self)
 
     def take(self, size: int) -> None:
         """Take bytes out of the budget.
@@ -48,14 +43,28 @@ class BodyBudget:
 
 
 class BodyShare:
-    """What one request holds of the budget.
+    """What one request holds of the budget: it grows with the body, for as long as a block runs.
 
     Attributes:
         held: Bytes.
     """
 
+    __slots__ = ("_budget", "held")
+
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
+        self.held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._budget.free += self.held
         self.held = 0
 
     def grow(self, size: int) -> None:

@@ -11,13 +11,13 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from node.errors import ForwardFailed, MethodNotAllowed, UnknownRoute, WireError
-from node.synapse import ChunkEncoder, StreamingSynapse, Synapse, TerminalInfo
+from node.synapse import ChunkEncoder, StreamingSynapse, Synapse
 from node.wire import Caller
 
 from .admission import Admission
@@ -69,7 +69,7 @@ class Rooms:
     limits: Limits
     budget: BodyBudget
     watch: StreamWatch
-    axon_info: Callable[[], TerminalInfo]
+    own_end: Callable[[], Mapping[str, Any]]
     notary: Callable[[Caller], Notary | None]
 
 
@@ -128,8 +128,7 @@ class Exchange:
         await rooms.sharing.accept(caller, dialect.nonce_tag(claim))
         notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
-        with ExitStack() as held:
-            held.enter_context(rooms.pace.admit(caller.public_key))
+        with rooms.pace.admit(caller.public_key):
             await rooms.pace.check_shared(caller.public_key)
             target = dialect.read_target(claim, request.raw_path)
             synapse = dialect.parse(route.synapse_type, claim, body)
@@ -137,12 +136,14 @@ class Exchange:
             priority = await run_hooks(route, synapse, caller)
             await rooms.slots.acquire(priority, route.name)
             run = ForwardRun(route, rooms.pool)
-            held.callback(self._free_slot, run, route.name)
-            result = await self._run(run, synapse, caller)
-            if isinstance(result, Synapse):
-                return self._reply(dialect, result, notary if target.receipt else None)
-            writer = self._open_writer(dialect, synapse, target, notary)
-            return await self._stream(result, writer)
+            try:
+                result = await self._run(run, synapse, caller)
+                if isinstance(result, Synapse):
+                    return self._reply(dialect, result, notary if target.receipt else None)
+                writer = self._open_writer(dialect, synapse, target, notary)
+                return await self._stream(result, writer)
+            finally:
+                self._free_slot(run, route.name)
 
     def _find_route(self) -> Route:
         route = self._rooms.routes.get(self.route_name)
@@ -156,15 +157,14 @@ class Exchange:
         """Write the verified ends of the exchange over whatever the request said of them."""
         if target.timeout_s is not None:
             synapse.timeout = target.timeout_s
-        peer = self._request.transport and self._request.transport.get_extra_info("peername")
-        synapse.dendrite = TerminalInfo.model_construct(
-            ip=peer[0] if peer else None,
-            port=peer[1] if peer else None,
-            nonce=caller.nonce_ns,
-            uuid=session,
-            hotkey=caller.hotkey,
+        transport = self._request.transport
+        peer = None if transport is None else transport.get_extra_info("peername")
+        ip, port = peer[:2] if isinstance(peer, tuple) else (None, None)
+        # A parsed synapse has fresh ends, since what a body says of them is left out.
+        synapse.dendrite.put(
+            ip=ip, port=port, nonce=caller.nonce_ns, uuid=session, hotkey=caller.hotkey
         )
-        synapse.axon = self._rooms.axon_info()
+        synapse.axon.put(**self._rooms.own_end())
 
     def _free_slot(self, run: ForwardRun, route: str) -> None:
         """Give the place back, for a thread that can't be stopped when it ends."""
@@ -217,6 +217,7 @@ class Exchange:
                 raise ReaderGoneError from error
             raise
         finally:
+            writer.flush()
             self.chunks, self.bytes = writer.chunks, writer.bytes
         return writer.response
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from node.errors import RateLimited
 
@@ -47,9 +47,8 @@ class Pace:
         self._tokens: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._running: Counter[bytes] = Counter()
 
-    @contextmanager
-    def admit(self, public_key: bytes) -> Iterator[None]:
-        """Count one request for as long as the block runs.
+    def admit(self, public_key: bytes) -> _Admitted:
+        """Count one request for as long as the `with` block of what is returned runs.
 
         Raises:
             RateLimited: The caller is over a limit; `retry_after` says when to come back.
@@ -60,13 +59,7 @@ class Pace:
             raise RateLimited(
                 f"This caller already has {self._at_once} requests running here.", retry_after=1.0
             )
-        self._running[public_key] += 1
-        try:
-            yield
-        finally:
-            self._running[public_key] -= 1
-            if not self._running[public_key]:
-                del self._running[public_key]
+        return _Admitted(self._running, public_key)
 
     async def check_shared(self, public_key: bytes) -> None:
         """Count the request, which `admit` has let in, at all processes together.
@@ -91,3 +84,26 @@ class Pace:
         if len(self._tokens) > _MAX_KEYS:
             # Least recently seen first: its bucket has had the most time to fill again.
             self._tokens.popitem(last=False)
+
+
+class _Admitted:
+    """One request among those that run, from the begin of its block to the end."""
+
+    __slots__ = ("_public_key", "_running")
+
+    def __init__(self, running: Counter[bytes], public_key: bytes) -> None:
+        self._running = running
+        self._public_key = public_key
+
+    def __enter__(self) -> None:
+        self._running[self._public_key] += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running[self._public_key] -= 1
+        if not self._running[self._public_key]:
+            del self._running[self._public_key]

@@ -84,7 +84,9 @@ class Route:
         return self.synapse_type.__name__
 
 
-def declared_capacity(routes: Iterable[Route], workers: int) -> dict[str, int]:
+def declared_capacity(
+    routes: Iterable[Route], workers: int, *, processes: int = 1
+) -> dict[str, int]:
     """Return how many requests of each route a node says that it serves at once.
 
     A record has room for a number of routes and for names in ASCII. Of the others nothing is said,
@@ -92,11 +94,11 @@ def declared_capacity(routes: Iterable[Route], workers: int) -> dict[str, int]:
     """
     named = [route for route in routes if ROUTE_NAME.fullmatch(route.name)]
     named.sort(key=lambda route: route.capacity is None)
-    most = min(workers, MAX_CAPACITY)
-    return {
-        route.name: most if route.capacity is None else min(route.capacity, most)
+    each = [
+        (route.name, workers if route.capacity is None else min(route.capacity, workers))
         for route in named[:MAX_ROUTES]
-    }
+    ]
+    return {name: min(capacity * processes, MAX_CAPACITY) for name, capacity in each}
 
 
 def read_route(

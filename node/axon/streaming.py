@@ -3,6 +3,11 @@
 The status line leaves with the first chunk, so a forward that fails before it is still answered
 with an error status. After it, a failure is told in the stream; and in `raw`, which has no way to
 tell, by cutting the connection without the last HTTP chunk.
+
+Chunks that a forward yields in one turn of the event loop leave together, in one write at the end
+of that turn: a write for each takes 5 us, gathering it 0.6 us. So a chunk waits only while the loop
+is busy with its own forward. Where that forward never lets go of the loop, chunks leave after a
+millisecond. `raw` gathers nothing, since old peers may take each read for a chunk.
 """
 
 from __future__ import annotations
@@ -10,14 +15,16 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 
 from node.errors import WireError
-from node.streams import FrameKind, StreamMode, encoder_for
+from node.streams import FrameKind, StreamMode, chunks_encoder_for, encoder_for
 from node.synapse import ChunkEncoder
 from node.wire import ReplyDigest
 
@@ -25,6 +32,15 @@ from .notary import Notary
 from .reply import SERVER_NAME, error_document
 
 __all__ = ["ReplyWriter"]
+
+_GATHER_BYTES = 64 * 1024
+_GATHER_S = 0.001
+
+
+class _Response(web.StreamResponse):
+    """A streamed response whose headers leave with its first chunk, in one segment."""
+
+    _send_headers_immediately = False
 
 
 class ReplyWriter:
@@ -58,20 +74,28 @@ class ReplyWriter:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._request = request
+        self._protocol = request.protocol
         self._mode = mode
         self._encoder = encoder
         self._notary = notary
         self._encode = encoder_for(mode, typed=typed)
+        self._encode_chunks = chunks_encoder_for(mode, typed=typed)
         self._digest = ReplyDigest()
         self._loop = asyncio.get_running_loop()
         self._preparing = asyncio.Lock()
+        self._writer: AbstractStreamWriter | None = None
         self._ended = False
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._gather_s = 0.0 if mode is StreamMode.RAW else _GATHER_S
+        self._flush_due = False
+        self._flushed_at = -math.inf
         self.bytes = 0
         self.reader_gone = False
         self.last_write = self._loop.time()
         self.blocked_since: float | None = None
         self._unsent = math.inf
-        self.response = web.StreamResponse(
+        self.response = _Response(
             headers={
                 "Content-Type": mode.content_type,
                 "Cache-Control": "no-store",
@@ -94,8 +118,8 @@ class ReplyWriter:
 
     @property
     def chunks(self) -> int:
-        """Chunks sent so far."""
-        return self._digest.chunks
+        """Chunks so far."""
+        return self._digest.chunks + len(self._gathered)
 
     async def write(self, item: Any) -> None:
         """Send what a forward yielded; waits while the reader is slow. Nothing empty is sent.
@@ -107,13 +131,33 @@ class ReplyWriter:
         chunk = self._encoder.encode(item)
         if not chunk:
             return
-        with self._blocking():
-            if not self.response.prepared:
+        self._gathered.append(chunk)
+        self._gathered_bytes += len(chunk)
+        self.bytes += len(chunk)
+        if self._writer is None or self._gathered_bytes >= _GATHER_BYTES:
+            with self._blocking():
                 await self._prepare()
-            self._digest.add(chunk)
-            self.bytes += len(chunk)
-            data = self._encode(FrameKind.CHUNK, chunk, self._digest.chunks)
-            await self.response.write(data)
+                await self.response.write(self._take())
+        elif time.monotonic() - self._flushed_at >= self._gather_s:
+            self.flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush_at_end_of_turn)
+        if self._protocol.writing_paused or self.reader_gone:
+            await self._drain()
+
+    def flush(self) -> None:
+        """Give what has gathered to the transport, without waiting; if that is closed, nobody."""
+        transport = self._request.transport
+        if not self._gathered:
+            return
+        data = self._take()
+        if transport is None or transport.is_closing():
+            self.reader_gone = True
+            return
+        # As `StreamResponse.write` does, which is a coroutine and so can't be called from here.
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.response.chunked else data)
+        self.last_write = self._loop.time()
 
     async def beat(self) -> None:
         """Send a heartbeat, where the mode has one and the reader keeps up.
@@ -122,7 +166,7 @@ class ReplyWriter:
             ConnectionError: The reader has gone.
         """
         transport = self._request.transport
-        if self._ended or transport is None or transport.get_write_buffer_size():
+        if self._ended or transport is None or transport.get_write_buffer_size() or self._gathered:
             return
         data = self._encode(FrameKind.HEARTBEAT, b"", self.chunks)
         if data:
@@ -139,18 +183,21 @@ class ReplyWriter:
         """
         self._encoder.finish()
         await self._prepare()
+        rest = self._take()
         digest = self._digest.hexdigest()
         document: dict[str, Any] = {"chunks": self.chunks, "sha256": digest}
         if self._notary is not None and self._mode is not StreamMode.RAW:
             document["receipt"] = self._notary.sign(digest, chunks=self.chunks).to_document()
-        await self._end(FrameKind.END, document)
+        await self._end(rest, FrameKind.END, document)
 
     async def fail(self, error: WireError) -> None:
         """End a started stream as failed."""
         if self._mode is StreamMode.RAW:
+            self.flush()
             self.abort()
         else:
-            await self._end(FrameKind.ERROR, {"status": error.status, **error_document(error)})
+            document = {"status": error.status, **error_document(error)}
+            await self._end(self._take(), FrameKind.ERROR, document)
 
     def stalled_s(self, now: float) -> float:
         """Return for how long a write has waited without the reader taking anything.
@@ -172,11 +219,35 @@ class ReplyWriter:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def _end(self, kind: FrameKind, document: dict[str, Any]) -> None:
+    async def _end(self, rest: bytes, kind: FrameKind, document: dict[str, Any]) -> None:
         self._ended = True
-        data = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
+        last = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
         with self._blocking():
-            await self.response.write_eof(data)
+            await self.response.write_eof(rest + last)
+
+    def _take(self) -> bytes:
+        """Return the bytes of what has gathered, which are on their way from here on."""
+        chunks, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        first = self._digest.chunks + 1
+        self._digest.add_all(chunks)
+        self._flushed_at = time.monotonic()
+        return self._encode_chunks(chunks, first)
+
+    def _flush_at_end_of_turn(self) -> None:
+        self._flush_due = False
+        self.flush()
+
+    async def _drain(self) -> None:
+        """Wait until the reader has taken enough.
+
+        Raises:
+            ConnectionError: The reader has gone.
+        """
+        assert self._writer is not None
+        with self._blocking():
+            if self.reader_gone:
+                raise ConnectionResetError("the reader has gone")
+            await self._writer.drain()
 
     @contextmanager
     def _blocking(self) -> Iterator[None]:
@@ -193,5 +264,5 @@ class ReplyWriter:
 
     async def _prepare(self) -> None:
         async with self._preparing:
-            if not self.response.prepared:
-                await self.response.prepare(self._request)
+            if self._writer is None:
+                self._writer = await self.response.prepare(self._request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 from node.errors import MalformedRequest
@@ -12,6 +13,9 @@ from node.streams import StreamMode
 __all__ = ["MAX_TIMEOUT_S", "Target", "parse_target", "route_name"]
 
 MAX_TIMEOUT_S = 86_400.0
+
+_CACHED = 512
+_MAX_CACHED_CHARS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,22 @@ def parse_target(target: str) -> Target:
         MalformedRequest: `timeout` is not a number above 0 and up to a day, or `stream` is not
             a mode that this node has.
     """
-    query = dict(parse_qsl(target.partition("?")[2]))
+    query = target.partition("?")[2]
+    return _parse_query(query) if len(query) > _MAX_CACHED_CHARS else _parse_cached(query)
+
+
+def _parse_query(query: str) -> Target:
+    fields = dict(parse_qsl(query))
     return Target(
-        timeout_s=_parse_timeout(query.get("timeout")),
-        mode=_parse_mode(query.get("stream", "raw")),
-        receipt=query.get("receipt") != "0",
+        timeout_s=_parse_timeout(fields.get("timeout")),
+        mode=_parse_mode(fields.get("stream", "raw")),
+        receipt=fields.get("receipt") != "0",
     )
+
+
+# A caller sends the same few queries again and again, and one means the same each time. What can't
+# be read is not remembered: an error leaves no entry.
+_parse_cached = lru_cache(maxsize=_CACHED)(_parse_query)
 
 
 def _parse_timeout(text: str | None) -> float | None:

@@ -24,7 +24,7 @@ from .opening import OpeningStream, all_sent
 from .pump import Pump, ReplyLimits
 from .request import Outbound, Signer
 from .session import Dial, Session
-from .settle import result_of, settle, stamp
+from .settle import copy_to_ask, result_of, settle
 from .startline import StartLine
 from .stream import After, Stream
 from .turn import Turn
@@ -380,11 +380,17 @@ class Dendrite:
     def _turn(self, peer: Peer, synapse: Synapse) -> Turn:
         return Turn(peer, self._gate.place(peer, type(synapse).__name__), self._dormancy)
 
+    def _within(self, timeout: float | None) -> Deadlines:
+        """Return the deadlines of a call; those of the call before if its timeout is the same."""
+        if timeout is not self._deadlines.total:
+            self._deadlines = self._deadlines.within(timeout)
+        return self._deadlines
+
     def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Asking:
-        return Asking(synapse, self._deadlines.within(timeout), mode=self._mode)
+        return Asking(synapse, self._within(timeout), mode=self._mode)
 
     def _ask_once(self, synapse: Synapse, timeout: float | None) -> Asking:
-        return Asking(synapse, self._deadlines.within(timeout), receipt=self._receipts)
+        return Asking(synapse, self._within(timeout), receipt=self._receipts)
 
     def _open(
         self,
@@ -398,8 +404,7 @@ class Dendrite:
         after: After | None = None,
         lock: AbstractAsyncContextManager[Any] | None = None,
     ) -> Stream:
-        copy = synapse.copy_for_call()
-        stamp(copy, peer, self.hotkey, asking.deadlines.total)
+        copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
         turn = self._turn(peer, synapse)
         pump = Pump(self._outbound, peer, asking, self._limits, turn, line)
         task = pump.start()
@@ -461,8 +466,7 @@ class Dendrite:
         deserialize: bool,
         raise_errors: bool,
     ) -> Any:
-        synapse = synapse.copy_for_call()
-        stamp(synapse, peer, self.hotkey, asking.deadlines.total)
+        synapse = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
         failure: CallError | None = None
         began = math.inf
         try:

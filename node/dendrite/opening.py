@@ -17,14 +17,30 @@ _EAGER_WAIT_S = 0.25
 
 async def all_sent(streams: Sequence[Stream]) -> None:
     """Wait until every request is on the wire, or is known to be slow in getting there."""
-    waits = [asyncio.ensure_future(stream.sent()) for stream in streams]
+    waits = [stream.on_wire for stream in streams if not stream.on_wire.is_set]
     if not waits:
         return
+    loop = asyncio.get_running_loop()
+    gate: asyncio.Future[None] = loop.create_future()
+    missing = len(waits)
+
+    def count() -> None:
+        nonlocal missing
+        missing -= 1
+        if missing == 0:
+            open_gate()
+
+    def open_gate() -> None:
+        if not gate.done():
+            gate.set_result(None)
+
+    for wait in waits:
+        wait.call(count)
+    timer = loop.call_later(_EAGER_WAIT_S, open_gate)
     try:
-        await asyncio.wait(waits, timeout=_EAGER_WAIT_S)
+        await gate
     finally:
-        for wait in waits:
-            wait.cancel()
+        timer.cancel()
 
 
 class OpeningStream:

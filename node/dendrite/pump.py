@@ -15,10 +15,11 @@ import aiohttp
 
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
-from node.streams import Frame, FrameKind, StreamMode, decoder_for
+from node.streams import FrameKind, StreamDecoder, StreamMode, decoder_for
 from node.wire import Receipt, ReplyDigest
 
 from .deadlines import PhaseClock
+from .latch import Latch
 from .receipts import checked_receipt
 from .request import Outbound
 from .session import CallTrace
@@ -90,8 +91,8 @@ class Pump:
         self._clock = PhaseClock(asking.deadlines)
         self.timing = StreamTiming()
         self._turn = turn
-        self._trace = CallTrace(self._clock, self.timing, line)
-        self.sent = self._trace.sent
+        self.sent = Latch()
+        self._trace = CallTrace(self._clock, self.timing, line, self.sent)
         self.headers: Mapping[str, str] = {}
         self.document: bytes | None = None
         self.receipt: Receipt | None = None
@@ -99,10 +100,9 @@ class Pump:
         self._held_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self._room.set()
+        self._full = False
         self._ended = False
         self._error: Exception | None = None
-        self._decoder = decoder_for(StreamMode.FRAMES, max_frame_bytes=limits.frame_bytes)
         self._digest = ReplyDigest()
         self._heartbeats = 0
         self._task: asyncio.Task[None] | None = None
@@ -140,16 +140,23 @@ class Pump:
         Raises:
             CallError: The stream failed; every further read raises the same.
         """
-        while not self._chunks:
+        while not (chunk := self.ready()):
             if self._ended:
                 if self._error is not None:
                     raise self._error
                 return b""
             self._arrived.clear()
             await self._arrived.wait()
+        return chunk
+
+    def ready(self) -> bytes:
+        """Return the next chunk if it has come, else b""."""
+        if not self._chunks:
+            return b""
         chunk = self._chunks.popleft()
         self._held_bytes -= len(chunk)
-        if self._held_bytes <= _LOW_WATER_BYTES:
+        if self._full and self._held_bytes <= _LOW_WATER_BYTES:
+            self._full = False
             self._room.set()
         return chunk
 
@@ -158,7 +165,7 @@ class Pump:
         try:
             async with self._turn:
                 self.timing.restart()
-                with translated(str(self._peer), self._clock, self.timing):
+                with translated(self._peer, self._clock, self.timing):
                     await self._exchange()
         except Exception as raised:  # noqa: BLE001  border: whoever reads the stream raises it
             error = raised
@@ -183,47 +190,53 @@ class Pump:
             if response.content_type == "application/json":
                 async with self._clock.waiting("idle"):
                     self.document, self.receipt = await read_reply(
-                        response, self._peer, self._limits.reply_bytes, self._trace.request_digest
+                        response, self._peer, self._limits.reply_bytes, self._trace
                     )
             else:
-                self._open_decoder(question.mode or StreamMode.FRAMES, response.content_type)
-                await self._read_all(response.content)
+                mode = question.mode or StreamMode.FRAMES
+                decoder = self._decoder_of(mode, response.content_type)
+                await self._read_all(decoder, response.content)
         except BaseException:
             # Closing, not releasing: the peer learns at once that nobody listens any more.
             response.close()
             raise
         response.release()
 
-    def _open_decoder(self, mode: StreamMode, content_type: str) -> None:
+    def _decoder_of(self, mode: StreamMode, content_type: str) -> StreamDecoder:
         if content_type != mode.content_type:
             raise BadReply(
                 f"it sent {content_type}, not a stream in {mode} mode", peer=str(self._peer)
             )
-        self._decoder = decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
+        return decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
 
-    async def _read_all(self, content: aiohttp.StreamReader) -> None:
+    async def _read_all(self, decoder: StreamDecoder, content: aiohttp.StreamReader) -> None:
         while True:
-            await self._room.wait()
+            if self._full:
+                self._room.clear()
+                await self._room.wait()
             data = content.read_nowait()
             if not data and not content.at_eof():
                 async with self._clock.waiting("idle" if self.timing.chunks else "first_byte"):
                     data = await content.readany()
             if not data:
                 break
-            self._take(data)
-        if not self._decoder.closed:
+            self._take(decoder, data)
+        if not decoder.closed:
             raise StreamInterrupted(
                 "the stream broke off before its END",
                 chunks=self.timing.chunks,
                 peer=str(self._peer),
             )
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, decoder: StreamDecoder, data: bytes) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
         chunks, held = self._digest.chunks, self._held_bytes
         try:
-            for frame in self._decoder.feed(data):
-                self._take_frame(frame)
+            for kind, payloads in decoder.runs(data):
+                if kind is FrameKind.CHUNK:
+                    self._keep(payloads)
+                else:
+                    self._take_other(kind, payloads[0])
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise
@@ -231,15 +244,13 @@ class Pump:
             self.timing.count(self._digest.chunks - chunks, self._held_bytes - held)
             self._arrived.set()
 
-    def _take_frame(self, frame: Frame) -> None:
-        if frame.kind is FrameKind.CHUNK:
-            self._keep(frame.payload)
-        elif frame.kind is FrameKind.ERROR:
-            raise self._read_error(frame.payload)
-        elif frame.kind is FrameKind.END:
-            self._check_end(frame.payload)
+    def _take_other(self, kind: FrameKind, payload: bytes) -> None:
+        if kind is FrameKind.ERROR:
+            raise self._read_error(payload)
+        if kind is FrameKind.END:
+            self._check_end(payload)
         else:
-            self._count_heartbeat(frame.payload)
+            self._count_heartbeat(payload)
 
     def _count_heartbeat(self, payload: bytes) -> None:
         if payload:
@@ -248,15 +259,15 @@ class Pump:
         if self._heartbeats > _MAX_HEARTBEATS:
             raise BadReply("it sends heartbeats and no chunks", peer=str(self._peer))
 
-    def _keep(self, chunk: bytes) -> None:
-        if not chunk:
+    def _keep(self, chunks: list[bytes]) -> None:
+        if not all(chunks):
+            self._keep(chunks[: chunks.index(b"")])
             raise BadReply("it sent an empty chunk", peer=str(self._peer))
         self._heartbeats = 0
-        self._digest.add(chunk)
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
-        if self._held_bytes > _HIGH_WATER_BYTES:
-            self._room.clear()
+        self._digest.add_all(chunks)
+        self._chunks += chunks
+        self._held_bytes += sum(map(len, chunks))
+        self._full = self._held_bytes > _HIGH_WATER_BYTES
 
     def _read_error(self, payload: bytes) -> CallError:
         status = parse_document(payload).get("status")
@@ -288,6 +299,7 @@ class Pump:
         line = self._trace.line
         if line is not None and self.timing.connected_s is None:
             line.withdraw()
+        self._clock.close()
         self._ended = True
         self._error = error
         self.timing.total_s = self.timing.now()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from typing import NamedTuple
-
-import aiohttp
-from yarl import URL
 
 from node.errors import BadReply, PeerRefused, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
 
 from .dialect import Dialect, SignedRequest
+from .http_reply import HttpReply
 from .question import Question
 from .session import CallTrace, Session
 from .translate import refusal
@@ -57,7 +54,7 @@ class Signer:
 class Sent(NamedTuple):
     """A request that was answered with status 200."""
 
-    response: aiohttp.ClientResponse
+    response: HttpReply
     question: Question
 
 
@@ -93,9 +90,9 @@ class Outbound:
         question = asking.in_words_of(dialect)
         signed = self._signer.sign(dialect, question, peer)
         trace.request = signed.payload
-        trace.request_digest = hashlib.sha256(signed.payload).hexdigest()
         response = await self._session.post(
-            URL(peer.url + question.target, encoded=True),
+            peer,
+            question.target,
             question.body,
             {**question.headers, **signed.headers, "Content-Type": "application/json"},
             trace,
@@ -113,7 +110,7 @@ class Outbound:
         return Sent(response, question)
 
 
-async def _check_status(response: aiohttp.ClientResponse, peer: Peer) -> None:
+async def _check_status(response: HttpReply, peer: Peer) -> None:
     if response.status != 200:
         body = await _read_some(response, _MAX_ERROR_BYTES)
         raise refusal(str(peer), response.status, body, response.headers.get("Retry-After"))
@@ -121,7 +118,7 @@ async def _check_status(response: aiohttp.ClientResponse, peer: Peer) -> None:
         raise BadReply("it sent an encoded reply, which was not asked for", peer=str(peer))
 
 
-async def _read_some(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _read_some(response: HttpReply, limit: int) -> bytes:
     held = bytearray()
     while len(held) < limit and (piece := await response.content.readany()):
         held += piece

@@ -9,17 +9,25 @@ from node.errors import BadReply, CallError
 from node.network import Peer
 from node.synapse import Synapse, TerminalInfo
 
-__all__ = ["result_of", "settle", "stamp"]
+__all__ = ["copy_to_ask", "result_of", "settle"]
 
 logger = logging.getLogger(__name__)
 
+_NOBODY = TerminalInfo()
 
-def stamp(synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | None) -> None:
-    """Write the two ends of a call that is about to start, and how long it may take."""
+
+def copy_to_ask(synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | None) -> Synapse:
+    """Return a call's own copy of a synapse, with its two ends and how long it may take."""
+    # What is set here is known to fit, and validating it took 50 us of a call.
+    values: dict[str, Any] = {
+        "dendrite": _NOBODY.model_copy(update={"hotkey": hotkey}),
+        "axon": _NOBODY.model_copy(
+            update={"hotkey": peer.hotkey, "ip": peer.ip, "port": peer.port}
+        ),
+    }
     if timeout_s is not None:
-        synapse.timeout = timeout_s
-    synapse.dendrite = TerminalInfo.model_construct(hotkey=hotkey)
-    synapse.axon = TerminalInfo.model_construct(hotkey=peer.hotkey, ip=peer.ip, port=peer.port)
+        values["timeout"] = float(timeout_s)
+    return synapse.copy_for_call(**values)
 
 
 def settle(synapse: Synapse, error: CallError | None, seconds: float) -> None:
@@ -33,9 +41,7 @@ def settle(synapse: Synapse, error: CallError | None, seconds: float) -> None:
     status = 200 if error is None else error.status
     message = "Success" if error is None else error.detail
     for end in (synapse.dendrite, synapse.axon):
-        end.status_code = status
-        end.status_message = message
-        end.process_time = seconds
+        end.put(status_code=status, status_message=message, process_time=seconds)
 
 
 def result_of(synapse: Synapse, *, deserialize: bool, raise_errors: bool) -> Any:

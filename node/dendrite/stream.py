@@ -20,6 +20,7 @@ from node.streams import ReplyContent, ReplyStream
 from node.synapse import StreamingSynapse, Synapse, TextStream
 from node.wire import Receipt
 
+from .latch import Latch
 from .pump import Pump
 from .settle import result_of, settle
 from .timing import StreamTiming
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 # A `break` closes the iteration through the event loop, within a few of its turns.
 _BREAK_TURNS = 20
+
+_SENT = Latch()
+_SENT.set()
 
 After = Callable[[Synapse], Awaitable[None] | None]
 
@@ -156,10 +160,16 @@ class Stream:
         """Whether the stream was read to its end, failed, or was closed."""
         return self._done.is_set()
 
+    @property
+    def on_wire(self) -> Latch:
+        """Set when the request is on the wire or has failed; also where nothing is sent."""
+        return _SENT if self._pump is None else self._pump.sent
+
     async def sent(self) -> None:
         """Wait until the request is on the wire, or has failed."""
-        if self._pump is not None:
-            await self._pump.sent.wait()
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_wire.call(lambda: None if gate.done() else gate.set_result(None))
+        await gate
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the chunks, then the final synapse or its `deserialize()`.
@@ -279,8 +289,9 @@ class Stream:
                 yield self._synapse.completion
             return
         await self._pump.opened()
-        read = self._reader_of(self._pump)
-        response = ReplyStream(status=200, headers=self._pump.headers, content=ReplyContent(read))
+        read, ready = self._readers_of(self._pump)
+        content = ReplyContent(read, ready)
+        response = ReplyStream(status=200, headers=self._pump.headers, content=content)
         try:
             if isinstance(self._synapse, StreamingSynapse):
                 async for chunk in self._synapse.process_streaming_response(response):
@@ -297,18 +308,21 @@ class Stream:
         self._synapse.attach_receipt(self._pump.receipt)
         settle(self._synapse, None, self._timing.now())
 
-    def _reader_of(self, pump: Pump) -> Callable[[], Awaitable[bytes]]:
-        """Return what gives the next chunk, and keeps it where that was asked for."""
+    def _readers_of(self, pump: Pump) -> tuple[Callable[[], Awaitable[bytes]], Callable[[], bytes]]:
+        """Return what gives the next chunk, awaited and not; both keep it if that was asked for."""
         kept = self._kept
         if kept is None:
-            return pump.read
+            return pump.read, pump.ready
 
-        async def read_and_keep() -> bytes:
-            if chunk := await pump.read():
+        def keep(chunk: bytes) -> bytes:
+            if chunk:
                 kept.append(chunk)
             return chunk
 
-        return read_and_keep
+        async def read_and_keep() -> bytes:
+            return keep(await pump.read())
+
+        return read_and_keep, lambda: keep(pump.ready())
 
     def _blame_reply(self, error: Exception) -> Exception:
         """Return what to raise for an error of a hook.

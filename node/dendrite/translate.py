@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import aiohttp
 import pydantic_core
+from aiohttp.http import HttpProcessingError
 
 from node.errors import (
     BadReply,
@@ -18,6 +18,7 @@ from node.errors import (
     PeerUnreachable,
     StreamInterrupted,
 )
+from node.network import Peer
 
 from .deadlines import PhaseClock
 from .public_socket import UnroutableError
@@ -28,9 +29,15 @@ __all__ = ["parse_document", "refusal", "translated"]
 _MAX_TEXT = 500
 
 
-@contextmanager
-def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[None]:
-    """Turn what aiohttp and the deadlines raise in the block into a `CallError`.
+class translated:  # noqa: N801  used like a function, as the context managers of contextlib are
+    """Turns what aiohttp and the deadlines raise in its block into a `CallError`.
+
+    A class rather than a generator, which took 3 us of every call.
+
+    Args:
+        peer: Who was asked.
+        clock: Tells which deadline passed.
+        timing: Tells how far the call had got.
 
     Raises:
         PeerTimeout: A deadline passed.
@@ -38,27 +45,48 @@ def translated(peer: str, clock: PhaseClock, timing: StreamTiming) -> Iterator[N
         BadReply: What came instead of the status is no HTTP.
         StreamInterrupted: The reply broke off after its status.
     """
-    try:
-        yield
-    except CallError:
-        raise
-    except TimeoutError as error:
-        raise PeerTimeout(
-            f"the {clock.expired} deadline passed",
-            phase=clock.expired,
-            peer=peer,
-            retry_safe=timing.sent_s is None,
-        ) from error
-    except (aiohttp.ClientError, OSError) as error:
+
+    __slots__ = ("_clock", "_peer", "_timing")
+
+    def __init__(self, peer: Peer, clock: PhaseClock, timing: StreamTiming) -> None:
+        self._peer = peer
+        self._clock = clock
+        self._timing = timing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, CallError):
+            return
+        if isinstance(error, TimeoutError):
+            raise self._late() from error
+        if isinstance(error, aiohttp.ClientError | OSError | HttpProcessingError):
+            raise self._broken(error) from error
+
+    def _late(self) -> CallError:
+        phase = self._clock.expired
+        return PeerTimeout(
+            f"the {phase} deadline passed",
+            phase=phase,
+            peer=str(self._peer),
+            retry_safe=self._timing.sent_s is None,
+        )
+
+    def _broken(self, error: Exception) -> CallError:
+        peer, timing = str(self._peer), self._timing
         if timing.headers_s is not None:
-            raise StreamInterrupted(
-                "the reply broke off", chunks=timing.chunks, peer=peer
-            ) from error
-        if isinstance(error, aiohttp.ClientResponseError):
-            raise BadReply("it sent what is no HTTP reply", peer=peer) from error
-        raise PeerUnreachable(
+            return StreamInterrupted("the reply broke off", chunks=timing.chunks, peer=peer)
+        if isinstance(error, HttpProcessingError):
+            return BadReply("it sent what is no HTTP reply", peer=peer)
+        return PeerUnreachable(
             f"not reachable ({_reason(error)})", peer=peer, retry_safe=timing.sent_s is None
-        ) from error
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-import aiohttp
-
 from node.errors import BadReply
 from node.network import Peer
 from node.synapse import Synapse
 from node.wire import RECEIPT_HEADER, Receipt
 
 from .deadlines import PhaseClock
+from .http_reply import HttpReply
 from .receipts import checked_receipt
 from .request import Outbound
 from .session import CallTrace
@@ -38,13 +37,18 @@ async def call_unary(
     clock, timing = PhaseClock(asking.deadlines), StreamTiming()
     trace = CallTrace(clock, timing)
     asked = synapse.question_fields()
-    with translated(str(peer), clock, timing):
-        async with clock.waiting("connect"):
-            response, _ = await outbound.send(peer, asking, trace)
-            async with response:
-                body, receipt = await read_reply(
-                    response, peer, max_reply_bytes, trace.request_digest
-                )
+    with translated(peer, clock, timing):
+        try:
+            async with clock.waiting("connect"):
+                response, _ = await outbound.send(peer, asking, trace)
+                try:
+                    body, receipt = await read_reply(response, peer, max_reply_bytes, trace)
+                except BaseException:
+                    response.close()
+                    raise
+                response.release()
+        finally:
+            clock.close()
     try:
         synapse.parse_answer(body, asked)
     except BadReply as error:
@@ -53,7 +57,7 @@ async def call_unary(
 
 
 async def read_reply(
-    response: aiohttp.ClientResponse, peer: Peer, limit: int, request: str
+    response: HttpReply, peer: Peer, limit: int, trace: CallTrace
 ) -> tuple[bytes, Receipt | None]:
     """Return the body of a JSON reply and its receipt, checked, if it has one.
 
@@ -62,14 +66,12 @@ async def read_reply(
         BadReceipt: Its receipt does not hold.
     """
     if response.content_type != "application/json":
-        response.close()
         raise BadReply(f"it sent {response.content_type} instead of JSON", peer=str(peer))
     pieces: list[bytes] = []
     held = 0
     while piece := await response.content.readany():
         held += len(piece)
         if held > limit:
-            response.close()
             raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))
         pieces.append(piece)
     body = b"".join(pieces)
@@ -77,4 +79,4 @@ async def read_reply(
     if signed is None:
         return body, None
     reply = hashlib.sha256(body).hexdigest()
-    return body, checked_receipt(signed, peer, request=request, reply=reply, chunks=0)
+    return body, checked_receipt(signed, peer, request=trace.request_digest, reply=reply, chunks=0)

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-import aiohttp
 import pydantic_core
 
 from node.errors import ConfigError, PeerRefused
@@ -22,6 +21,7 @@ from node.synapse import Synapse
 from .deadlines import Deadlines
 from .dialect import Dialect
 from .dialects import DIALECTS
+from .http_reply import HttpReply
 from .question import Question
 from .session import CallTrace, Session
 from .timing import StreamTiming
@@ -100,7 +100,7 @@ async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...
         aiohttp.ClientError: It could not be asked.
     """
     # Its times are not those of the call, and it waits at no line.
-    response = await session.get(peer.url + "/", CallTrace(trace.clock, StreamTiming()))
+    response = await session.get(peer, CallTrace(trace.clock, StreamTiming()))
     try:
         if response.status == 429 or response.status >= 500:
             # A node that drains, or a proxy without its node, says nothing of what it speaks.
@@ -121,7 +121,7 @@ async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...
     return (_OLD,)
 
 
-async def _read_page(response: aiohttp.ClientResponse) -> dict[str, Any]:
+async def _read_page(response: HttpReply) -> dict[str, Any]:
     if response.status != 200 or response.content_type != "application/json":
         return {}
     held = bytearray()

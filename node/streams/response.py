@@ -17,10 +17,14 @@ class ReplyContent:
 
     Args:
         read: Gives the next chunk, or b"" at the end; may raise a `CallError`.
+        ready: Gives the next chunk if it has come already, else b""; spares the await.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[bytes]], ready: Callable[[], bytes] = bytes
+    ) -> None:
         self._read = read
+        self._ready = ready
         self._held = b""
         self._ended = False
 
@@ -41,7 +45,7 @@ class ReplyContent:
 
     async def iter_any(self) -> AsyncIterator[bytes]:
         """Yield chunks as they come."""
-        while data := await self.readany():
+        while data := (not self._held and self._ready()) or await self.readany():
             yield data
 
     async def iter_chunks(self) -> AsyncIterator[tuple[bytes, bool]]:
@@ -93,7 +97,7 @@ class ReplyStream:
         self.status = status
         self.headers = {name.lower(): value for name, value in headers.items()}
         self.content = content
-        # Subnet code reads this attribute of aiohttp's response by name.
+        # Subnet code reads this attribute of aiohttp's response by name, in `__dict__` too.
         self._raw_headers = tuple(
             (name.encode(), value.encode("utf-8", "surrogateescape"))
             for name, value in self.headers.items()

@@ -100,6 +100,15 @@ class SseDecoder:
         if len(self._held) > self._max:
             raise BadReply(f"the peer sent an event of over {self._max} bytes")
 
+    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        """As `feed`: kinds, and lists of one payload.
+
+        Raises:
+            BadReply: As `feed`.
+        """
+        for kind, payload in self.feed(data):
+            yield kind, [payload]
+
 
 def _decode_event(block: bytes) -> Frame:
     lines = [line for line in block.split(b"\n") if not line.startswith(b":")]

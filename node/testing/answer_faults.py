@@ -109,6 +109,8 @@ class Truncating(Behaviour):
         await push(keep)
         if came == 1:
             await write(_first_half(held[0]))
+        # An axon writes at the end of a turn of its loop; what is cut before was never sent.
+        await asyncio.sleep(0)
         await cut()
 
 

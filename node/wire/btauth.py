@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from node.errors import (
@@ -55,11 +54,15 @@ _PREFIX = "x-bittensor-"
 _NO_RECEIVER = "-"
 _SECOND_NS = 1_000_000_000
 _MAX_NONCE_TEXT = 64
+# As nearly every signer spells them; a look-up takes a third of what comparing them takes.
+_USUAL_NAMES = {
+    f"X-Bittensor-{name}": name.lower()
+    for name in ("Version", "Hotkey", "Nonce", "Signature", "Crypto", "Receiver")
+}
 _SCHEMES = {"sr25519": "sr25519", "ed25519": "ed25519", "1": "sr25519", "0": "ed25519"}
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What the headers of a request say about its sender; nothing of it is proved.
 
     Attributes:
@@ -272,13 +275,18 @@ def _signing_fields(headers: Mapping[str, str]) -> dict[str, str]:
     """
     fields: dict[str, str] = {}
     for name, value in headers.items():
-        lowered = name.lower()
-        if lowered.startswith(_PREFIX):
-            key = lowered[len(_PREFIX) :]
-            if key in fields:
-                raise BadSignature("a signing header appears twice")
-            fields[key] = value
+        key = _USUAL_NAMES.get(name) or _signing_name(name)
+        if key is None:
+            continue
+        if key in fields:
+            raise BadSignature("a signing header appears twice")
+        fields[key] = value
     return fields
+
+
+def _signing_name(name: str) -> str | None:
+    lowered = name.lower()
+    return lowered.removeprefix(_PREFIX) if lowered.startswith(_PREFIX) else None
 
 
 def _parse_scheme(text: str) -> str:

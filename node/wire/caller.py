@@ -45,13 +45,11 @@ def make_caller(
 ) -> Caller:
     """Return the identity for a signature that has just been verified over `signed`."""
     caller = object.__new__(Caller)
-    for name, value in (
-        ("hotkey", ss58_encode(public_key)),
-        ("public_key", public_key),
-        ("scheme", scheme),
-        ("protocol", protocol),
-        ("nonce_ns", nonce_ns),
-        ("request_digest", hashlib.sha256(signed).hexdigest()),
-    ):
-        object.__setattr__(caller, name, value)
+    put = object.__setattr__
+    put(caller, "hotkey", ss58_encode(public_key))
+    put(caller, "public_key", public_key)
+    put(caller, "scheme", scheme)
+    put(caller, "protocol", protocol)
+    put(caller, "nonce_ns", nonce_ns)
+    put(caller, "request_digest", hashlib.sha256(signed).hexdigest())
     return caller

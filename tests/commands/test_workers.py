@@ -230,6 +230,7 @@ def test_each_worker_has_a_log_file_of_its_own(home: Path) -> None:
     files = {path.name: path.read_text() for path in folder.rglob("*.log")}
     assert sorted(files) == ["node.1.log", "node.2.log", "node.log"]
     assert all(text.count("neuron: stopped") == 1 for text in files.values())
+    assert not any("supervisor" in text for text in files.values())
     assert sum("neuron: stopped" in line for line in process.lines) == COUNT
 
 

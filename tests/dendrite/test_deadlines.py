@@ -73,3 +73,33 @@ async def test_the_first_byte_is_waited_for_once_in_all() -> None:
             async with clock.waiting("first_byte"):
                 await asyncio.sleep(0.02)
     assert clock.expired == "first_byte"
+
+
+async def test_a_phase_with_more_time_moves_the_alarm_of_the_one_before() -> None:
+    clock = PhaseClock(Deadlines(connect=0.02, first_byte=0.2, total=None))
+    async with clock.waiting("connect"):
+        clock.enter("first_byte")
+        await asyncio.sleep(0.06)
+    with pytest.raises(TimeoutError):
+        await wait_out(clock, "first_byte")
+    assert clock.expired == "first_byte"
+
+
+async def test_an_alarm_between_waits_ends_nothing() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    clock = PhaseClock(Deadlines(connect=0.02, total=None))
+    async with clock.waiting("connect"):
+        pass
+    await asyncio.sleep(0.04)
+    assert not complaints
+
+
+async def test_a_cancellation_from_elsewhere_is_no_timeout() -> None:
+    clock = PhaseClock(Deadlines())
+    task = asyncio.create_task(wait_out(clock, "connect"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    clock.close()

@@ -230,6 +230,7 @@ async def test_a_sync_forwards_place_is_taken_until_its_thread_ends(
         await asyncio.sleep(0.2)
         # A thread can't be stopped; to call its place free would start what nobody waits for.
         assert (await dendrite(axon.info(), Echo(text="impatient"), timeout=0.3)).is_timeout
+        await asyncio.sleep(0.2)  # until the node knows too that nobody waits any more
         watch.stop_threads.set()
         await check_a_place_is_free(axon, dendrite)
     assert texts == ["hang", "next"]

@@ -39,6 +39,7 @@ def idle(number: int, link: socket.socket) -> int:
 
     def stop(received: int, frame: FrameType | None) -> None:
         say(number, signal.Signals(received).name)
+        time.sleep(0.1)  # so that a second one would be heard
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
@@ -118,6 +119,7 @@ def main() -> int:
     """Run the work that the command line names."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     supervisor._FIRST_PAUSE_S = 0.02
+    sys.stdout.write("before the workers\n")  # which a pipe holds back
     work = WORKS[sys.argv[1]]
     if work is with_thread:
         threading.Thread(target=time.sleep, args=(60,), name="early", daemon=True).start()

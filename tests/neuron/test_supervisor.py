@@ -31,6 +31,7 @@ class Supervised:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.neuron.supervised", work],
             cwd=ROOT,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -176,6 +177,9 @@ def test_each_worker_undoes_what_is_the_parents() -> None:
     with supervised("idle") as program:
         pids = program.until_all_serve()
         assert sorted(program.said(0, "forked")) == sorted(pids)
+        program.process.terminate()
+        program.end()
+        assert program.text.count("before the workers") == 1
 
 
 def test_a_thread_that_runs_already_is_refused() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,19 @@ def test_frames_survive_any_split(frames: list[Frame], data: st.DataObject) -> N
     assert found == [*frames, Frame(FrameKind.END, b"{}")]
     assert decoder.closed
     assert not decoder.mid_frame
+
+
+@given(FRAMES, st.data())
+def test_chunks_that_follow_each_other_come_as_one_run(
+    frames: list[Frame], data: st.DataObject
+) -> None:
+    stream = b"".join(encode_frame(*frame) for frame in frames)
+    cut = data.draw(st.integers(0, len(stream)))
+    decoder = FrameDecoder()
+    runs = [run for part in (stream[:cut], stream[cut:]) for run in decoder.runs(part)]
+    assert [Frame(kind, each) for kind, payloads in runs for each in payloads] == frames
+    kinds = [kind for kind, _ in FrameDecoder().runs(stream)]
+    assert (FrameKind.CHUNK, FrameKind.CHUNK) not in itertools.pairwise(kinds)
 
 
 @given(st.binary())

@@ -11,7 +11,14 @@ from pydantic import BaseModel
 
 from node import stream_types, stream_writer
 from node.errors import BadReply
-from node.streams import Frame, FrameKind, StreamMode, decoder_for, encoder_for
+from node.streams import (
+    Frame,
+    FrameKind,
+    StreamMode,
+    chunks_encoder_for,
+    decoder_for,
+    encoder_for,
+)
 
 LIMIT = 10_000
 NATIVE = [StreamMode.FRAMES, StreamMode.SSE]
@@ -40,6 +47,17 @@ def test_frames_are_the_same_in_every_native_mode(
         found += decoder.feed(data[start:end])
     assert found == frames
     assert decoder.closed
+
+
+@pytest.mark.parametrize("mode", StreamMode)
+@given(chunks=CHUNKS, first=st.integers(1, 10_000))
+def test_chunks_that_are_encoded_together_are_as_one_by_one(
+    mode: StreamMode, chunks: list[bytes], first: int
+) -> None:
+    write = encoder_for(mode, typed=False)
+    numbered = enumerate(chunks, first)
+    one_by_one = b"".join(write(FrameKind.CHUNK, chunk, number) for number, chunk in numbered)
+    assert chunks_encoder_for(mode, typed=False)(chunks, first) == one_by_one
 
 
 @given(CHUNKS)

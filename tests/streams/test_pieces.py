@@ -32,3 +32,10 @@ def test_a_character_left_half_is_a_bad_reply() -> None:
     assert decoder.feed("é".encode()[:1]) == ""
     with pytest.raises(BadReply):
         decoder.finish()
+
+
+def test_half_a_character_before_others_is_a_bad_reply() -> None:
+    decoder = TextPieces()
+    assert decoder.feed("é".encode()[:1]) == ""
+    with pytest.raises(BadReply):
+        decoder.feed(b"plain")

@@ -43,6 +43,15 @@ def digest_of(chunks: list[bytes]) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.parametrize("chunks", [[], [b"one"], [b"", b"\x00" * 70_000, b"z"]])
+def test_chunks_that_are_added_together_are_as_one_by_one(chunks: list[bytes]) -> None:
+    digest = ReplyDigest()
+    digest.add(b"before")
+    digest.add_all(chunks)
+    assert digest.chunks == 1 + len(chunks)
+    assert digest.hexdigest() == digest_of([b"before", *chunks])
+
+
 def signed(keypair: Keypair = BOB, **changes: Any) -> Receipt:
     options: dict[str, Any] = {
         "status": 200,

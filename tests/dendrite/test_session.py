@@ -1,0 +1,174 @@
+"""The requests that a dendrite writes, and which connections it uses again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from node import Keypair, Peer
+from node.dendrite.deadlines import Deadlines, PhaseClock
+from node.dendrite.http_reply import HttpReply
+from node.dendrite.session import CallTrace, Session
+from node.dendrite.timing import StreamTiming
+from tests.raw_http import Script, read_request, reply_head, scripted_peer
+
+OK = reply_head("text/plain", "Content-Length: 2") + b"ok"
+
+
+class Served:
+    """A session and a peer, and how many connections that peer got."""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self.peer: Peer
+        self.connections = 0
+
+    async def post(self, body: bytes = b"{}", headers: Mapping[str, str] = {}) -> HttpReply:
+        trace = CallTrace(PhaseClock(Deadlines()), StreamTiming())
+        return await self.session.post(self.peer, "/Echo?timeout=1.0", body, headers, trace)
+
+    async def get(self) -> HttpReply:
+        return await self.session.get(self.peer, CallTrace(PhaseClock(Deadlines()), StreamTiming()))
+
+
+@asynccontextmanager
+async def served(script: Script, alice: Keypair) -> AsyncIterator[Served]:
+    it = Served()
+
+    async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        it.connections += 1
+        await script(reader, writer)
+
+    async with scripted_peer(counted, alice.ss58_address) as it.peer:
+        try:
+            yield it
+        finally:
+            await it.session.close()
+
+
+async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await read_request(reader)
+        writer.write(OK)
+
+
+async def read(reply: HttpReply) -> bytes:
+    body = b""
+    while piece := await reply.content.readany():
+        body += piece
+    reply.release()
+    return body
+
+
+@pytest.mark.parametrize("size", [2, 70_000])
+async def test_a_request_is_what_http_asks_for(alice: Keypair, size: int) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(OK)
+
+    async with served(script, alice) as it:
+        assert await read(await it.post(b"x" * size, {"X-Name": "é"})) == b"ok"
+        port = it.peer.port
+    ((head, body),) = seen
+    lines = head.decode().split("\r\n")
+    assert lines[:2] == ["POST /Echo?timeout=1.0 HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+    assert {"Accept-Encoding: identity", "X-Name: é", f"Content-Length: {size}"} <= set(lines)
+    assert len(lines) == 9
+    assert body == b"x" * size
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b"])
+async def test_a_header_holds_no_second_one(alice: Keypair, value: str) -> None:
+    async with served(answer_all, alice) as it:
+        with pytest.raises(ValueError, match="line break"):
+            await it.post(headers={"X-Name": value})
+        assert it.connections == 0
+
+
+async def test_a_connection_is_used_again(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        for _ in range(3):
+            assert await read(await it.post()) == b"ok"
+        assert it.connections == 1
+
+
+async def test_a_reply_that_was_not_read_ends_its_connection(alice: Keypair) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(reply_head("text/plain", "Content-Length: 9") + b"ok")
+        await reader.read()
+
+    async with served(script, alice) as it:
+        (await it.post()).release()
+        (await it.post()).release()
+        assert it.connections == 2
+
+
+async def test_a_request_that_was_answered_early_ends_its_connection(alice: Keypair) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await asyncio.sleep(5)
+
+    async with served(script, alice) as it:
+        for _ in range(2):
+            assert await read(await it.post(b"x" * 16 * 2**20)) == b"ok"
+        assert it.connections == 2
+
+
+async def test_a_kept_connection_that_the_peer_closed_is_not_written_to(alice: Keypair) -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await read_request(reader)
+        writer.write(OK)
+        await reader.read()
+
+    async with served(script, alice) as it:
+        await read(await it.post())
+        sock = writers[0].get_extra_info("socket")
+        sock.shutdown(1)  # SHUT_WR; the dendrite's loop has had no turn since
+        assert await read(await it.post()) == b"ok"
+        assert it.connections == 2
+
+
+async def test_what_a_peer_says_before_its_reply_is_passed_over(alice: Keypair) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + OK)
+
+    async with served(script, alice) as it:
+        reply = await it.post()
+        assert (reply.status, reply.content_type) == (200, "text/plain")
+        assert await read(reply) == b"ok"
+
+
+async def test_a_get_is_sent_again_but_a_post_is_not(alice: Keypair) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if it.connections == 1:
+            await reader.readuntil(b"\r\n\r\n")
+            return
+        await answer_all(reader, writer)
+
+    async with served(script, alice) as it:
+        assert await read(await it.get()) == b"ok"
+    async with served(script, alice) as it:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await it.post()
+
+
+async def test_a_closed_session_opens_again(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        await read(await it.post())
+        assert not it.session.closed
+        await it.session.close()
+        await it.session.close()
+        assert await read(await it.post()) == b"ok"
+        assert it.connections == 2
