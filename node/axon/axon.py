@@ -14,8 +14,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiohttp import web
-
 from node.errors import ConfigError, MethodNotAllowed, RouteError, WireError
 from node.keys import Keypair, Wallet, signer_of
 from node.network import Metagraph, Network, Peer, open_network
@@ -30,8 +28,10 @@ from .budget import BodyBudget
 from .dialects import DIALECTS
 from .exchange import Exchange, Limits, ReaderGoneError, Rooms
 from .notary import Notary
+from .open_reply import OpenReply
 from .pace import Pace
-from .reply import error_reply, json_reply
+from .reply import Reply, error_reply, json_reply
+from .request import Request
 from .routes import Route, declared_capacity, read_route
 from .server import AxonServer
 from .sharing import Sharing
@@ -43,6 +43,7 @@ __all__ = ["Axon"]
 
 access_logger = logging.getLogger("node.axon.access")
 
+_PAGES = frozenset({"", "health"})
 _ANY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  names, not a bind
 
 ForwardFunction = TypeVar("ForwardFunction", bound=Callable[..., Any])
@@ -415,12 +416,12 @@ class Axon:
     def _notary(self, caller: Caller) -> Notary | None:
         return Notary(self._signer, caller, self._clock_ns) if self._receipts else None
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: Request) -> Reply | OpenReply:
         """Answer any request; only cancellation and a lost connection leave it as exceptions."""
-        if request.path in ("/", "/health"):
-            return self._about(request)
         assert self._rooms is not None
         exchange = Exchange(request, self._rooms)
+        if exchange.route_name in _PAGES:
+            return self._about(request, exchange.route_name)
         started = time.perf_counter()
         status, code = 499, "client_left"
         try:
@@ -432,7 +433,7 @@ class Axon:
             reply = exchange.refuse(error)
             status, code = error.status, error.code
         except ReaderGoneError:
-            raise  # a ConnectionError; aiohttp closes what is left of the connection
+            raise  # a ConnectionError; what is left of the connection is closed
         except Exception as error:  # noqa: BLE001  border: a fault of ours is not the client's
             failure = exchange.blame(error)
             reply = exchange.refuse(failure)
@@ -441,13 +442,13 @@ class Axon:
             _log_access(request, exchange, status, code, time.perf_counter() - started)
         return reply
 
-    def _about(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _about(self, request: Request, page: str) -> Reply:
         """Say what this node is and speaks, to anybody; nothing about its routes or callers."""
         if request.method not in ("GET", "HEAD"):
             reply = error_reply(MethodNotAllowed())
             reply.headers["Allow"] = "GET, HEAD"
             return reply
-        if request.path == "/health":
+        if page == "health":
             return json_reply({"status": "ok"})
         return json_reply(
             {
@@ -466,13 +467,13 @@ async def _answer_ping(synapse: Synapse) -> Synapse:
 
 
 def _log_access(
-    request: web.BaseRequest, exchange: Exchange, status: int, code: str, seconds: float
+    request: Request, exchange: Exchange, status: int, code: str, seconds: float
 ) -> None:
     if not access_logger.isEnabledFor(logging.INFO):
         return
     caller = exchange.caller.hotkey if exchange.caller else "-"
     fields = {
-        "remote": request.remote or "-",
+        "remote": request.remote[0] or "-",
         "caller": caller,
         "route": exchange.route_name[:80],
         "status": status,

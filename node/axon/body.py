@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
 
 from .budget import BodyShare
+from .request import Request
 
 __all__ = ["read_body"]
 
 
 async def read_body(
-    request: web.BaseRequest, share: BodyShare, *, max_bytes: int, timeout_s: float
+    request: Request, share: BodyShare, *, max_bytes: int, timeout_s: float
 ) -> bytes:
     """Return the raw body.
 
@@ -34,10 +36,10 @@ async def read_body(
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise MalformedRequest("An encoded body is not taken; send it without Content-Encoding.")
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    if not request.body_exists:
+    if request.content is EMPTY_PAYLOAD:
         return b""
+    if request.content_length > max_bytes:
+        raise _too_large(max_bytes)
     try:
         if request.content.is_eof():
             # The body came with the headers, as most do: no timer is needed (4 us).
@@ -51,13 +53,13 @@ async def read_body(
         raise MalformedRequest("The body does not end as its headers say.") from error
 
 
-def _send_continue(request: web.BaseRequest) -> None:
+def _send_continue(request: Request) -> None:
     """Tell a client that asked first to send its body now (RFC 9110 §10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _take(request: web.BaseRequest, share: BodyShare, max_bytes: int) -> bytes:
+def _take(request: Request, share: BodyShare, max_bytes: int) -> bytes:
     """Return the body of a request that has come as a whole."""
     body = request.content.read_nowait()
     if len(body) > max_bytes:
@@ -66,7 +68,7 @@ def _take(request: web.BaseRequest, share: BodyShare, max_bytes: int) -> bytes:
     return body
 
 
-async def _collect(request: web.BaseRequest, share: BodyShare, max_bytes: int) -> bytes:
+async def _collect(request: Request, share: BodyShare, max_bytes: int) -> bytes:
     pieces: list[bytes] = []
     held = 0
     while piece := await request.content.readany():

@@ -10,13 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
-from aiohttp import web
-
 from node.errors import WireError
 from node.synapse import Synapse
 from node.wire import Caller, Receipt
 
-from .reply import error_reply, synapse_reply
+from .reply import Reply, error_reply, synapse_reply
 from .target import Target, parse_target
 
 __all__ = ["Claim", "Dialect"]
@@ -85,11 +83,11 @@ class Dialect(ABC):
         """
         return synapse_type.parse_body(body)
 
-    def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> web.Response:
+    def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> Reply:
         """Return the reply that carries an answered synapse, whose own fields `body` holds."""
         return synapse_reply(body, receipt)
 
-    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> Reply:
         """Return the reply for an error to a request with these headers."""
         return error_reply(error)
 

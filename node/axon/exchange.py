@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-
 from node.errors import ForwardFailed, MethodNotAllowed, UnknownRoute, WireError
 from node.synapse import ChunkEncoder, StreamingSynapse, Synapse
 from node.wire import Caller
@@ -27,8 +25,10 @@ from .dialect import Claim, Dialect
 from .forward import ForwardRun, StreamAnswer
 from .hooks import run_hooks
 from .notary import Notary
+from .open_reply import OpenReply
 from .pace import Pace
-from .reply import error_reply
+from .reply import Reply, error_reply
+from .request import Request
 from .routes import Route
 from .sharing import Sharing
 from .slots import Slots
@@ -88,7 +88,7 @@ class Exchange:
         failure: What a stream that had started failed with.
     """
 
-    def __init__(self, request: web.BaseRequest, rooms: Rooms) -> None:
+    def __init__(self, request: Request, rooms: Rooms) -> None:
         self._request = request
         self._rooms = rooms
         self.route_name = route_name(request.raw_path)
@@ -97,7 +97,7 @@ class Exchange:
         self.bytes = 0
         self.failure: WireError | None = None
 
-    async def answer(self) -> web.StreamResponse:
+    async def answer(self) -> Reply | OpenReply:
         """Check the request, run its forward and send the reply.
 
         Returns:
@@ -157,9 +157,7 @@ class Exchange:
         """Write the verified ends of the exchange over whatever the request said of them."""
         if target.timeout_s is not None:
             synapse.timeout = target.timeout_s
-        transport = self._request.transport
-        peer = None if transport is None else transport.get_extra_info("peername")
-        ip, port = peer[:2] if isinstance(peer, tuple) else (None, None)
+        ip, port = self._request.remote
         # A parsed synapse has fresh ends, since what a body says of them is left out.
         synapse.dendrite.put(
             ip=ip, port=port, nonce=caller.nonce_ns, uuid=session, hotkey=caller.hotkey
@@ -183,7 +181,7 @@ class Exchange:
         except Exception as error:
             raise self.blame(error) from error
 
-    def _reply(self, dialect: Dialect, synapse: Synapse, notary: Notary | None) -> web.Response:
+    def _reply(self, dialect: Dialect, synapse: Synapse, notary: Notary | None) -> Reply:
         try:
             body = synapse.encode_body()
         except Exception as error:  # whatever a forward put into its fields
@@ -208,7 +206,7 @@ class Exchange:
             headers=dialect.stream_headers(synapse),
         )
 
-    async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> web.StreamResponse:
+    async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> OpenReply:
         try:
             with self._rooms.watch.over(writer):
                 await self._push(push, writer)
@@ -219,7 +217,7 @@ class Exchange:
         finally:
             writer.flush()
             self.chunks, self.bytes = writer.chunks, writer.bytes
-        return writer.response
+        return writer.reply
 
     async def _push(self, push: StreamAnswer, writer: ReplyWriter) -> None:
         try:
@@ -234,7 +232,7 @@ class Exchange:
             self.failure = failure
             await writer.fail(failure)
 
-    def refuse(self, error: WireError) -> web.Response:
+    def refuse(self, error: WireError) -> Reply:
         """Return the reply for an error, as the request's protocol words it."""
         dialect = self._rooms.admission.find(self._request.headers)
         return (

@@ -1,29 +1,96 @@
-"""HTTP replies: a finished synapse, an error, and what the node says of itself."""
+"""HTTP replies in one piece: a finished synapse, an error, and what the node says of itself."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
 
 from node.errors import ForwardFailed, InvalidBody, MethodNotAllowed, StaleRequest, WireError
 from node.wire import RECEIPT_HEADER, Receipt
 
 __all__ = [
-    "SERVER_NAME",
+    "Reply",
     "body_reply",
+    "encode_head",
     "error_document",
     "error_reply",
     "json_reply",
     "synapse_reply",
 ]
 
-SERVER_NAME = "ganglion"
+_STATUS_LINES = {
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\nServer: ganglion\r\nDate: "
+    for status in HTTPStatus
+}
 
 
-def synapse_reply(body: bytes, receipt: Receipt | None) -> web.Response:
+def encode_head(status: int, headers: Mapping[str, str], *framing: str, closes: bool) -> bytes:
+    """Return the bytes of a reply's head.
+
+    Args:
+        status: HTTP status.
+        headers: Names and values.
+        framing: Lines that say where the body ends.
+        closes: Whether the connection ends with the reply.
+
+    Raises:
+        ValueError: A header holds what would end it.
+    """
+    lines = [_STATUS_LINES[status] + rfc822_formatted_time()]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += framing
+    if closes:
+        lines.append("Connection: close")
+    head = "\r\n".join(lines)
+    # The status line has two breaks of its own.
+    breaks = len(lines) + 1
+    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
+        raise ValueError("a header of the reply holds a line break")
+    return f"{head}\r\n\r\n".encode()
+
+
+class Reply:
+    """A reply whose body is there as a whole.
+
+    Args:
+        status: HTTP status.
+        body: The body.
+        headers: What goes into its head beside the framing.
+
+    Attributes:
+        closes: Whether the connection ends with it.
+    """
+
+    __slots__ = ("body", "closes", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.closes = False
+
+    def encode_head(self, *, closes: bool, old: bool = False) -> bytes:
+        """Return the bytes of its head.
+
+        Args:
+            closes: Whether the connection ends with it.
+            old: Whether the client speaks HTTP/1.0, where a connection that stays must be said to.
+
+        Raises:
+            ValueError: A header holds what would end it.
+        """
+        framing = [f"Content-Length: {len(self.body)}"]
+        if old and not closes:
+            framing.append("Connection: keep-alive")
+        return encode_head(self.status, self.headers, *framing, closes=closes)
+
+
+def synapse_reply(body: bytes, receipt: Receipt | None) -> Reply:
     """Return the 200 reply that carries an answered synapse's body, and its receipt."""
     reply = body_reply(200, body)
     if receipt is not None:
@@ -31,12 +98,12 @@ def synapse_reply(body: bytes, receipt: Receipt | None) -> web.Response:
     return reply
 
 
-def json_reply(document: dict[str, Any], *, status: int = 200) -> web.Response:
+def json_reply(document: dict[str, Any], *, status: int = 200) -> Reply:
     """Return a reply with a small JSON document."""
     return body_reply(status, json.dumps(document).encode())
 
 
-def error_reply(error: WireError) -> web.Response:
+def error_reply(error: WireError) -> Reply:
     """Return the reply for an error; only its public side leaves the node."""
     reply = body_reply(error.status, json.dumps(error_document(error)).encode())
     if error.retry_after is not None:
@@ -60,10 +127,6 @@ def error_document(error: WireError) -> dict[str, Any]:
     return document
 
 
-def body_reply(status: int, body: bytes) -> web.Response:
+def body_reply(status: int, body: bytes) -> Reply:
     """Return a reply with a JSON body."""
-    return web.Response(
-        status=status,
-        body=body,
-        headers={"Content-Type": "application/json", "Server": SERVER_NAME},
-    )
+    return Reply(status, body, {"Content-Type": "application/json"})

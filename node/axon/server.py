@@ -1,49 +1,28 @@
 """The HTTP server under an axon: one listening socket or none, and draining it.
 
-aiohttp's low-level server is used, without its router and middlewares: an axon has its own routes
-as a dict and answers every request in one place.
+aiohttp's low-level server is used, without its router, middlewares, requests and responses: an axon
+has its own routes as a dict and answers every request in one place (`connection`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from node.errors import ConfigError, Overloaded
 
-from .reply import error_reply
+from .connection import Answer, ConnectionServer
+from .open_reply import OpenReply
+from .reply import Reply, error_reply
+from .request import Request
 
 __all__ = ["AxonServer", "reserve_port"]
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-logger = logging.getLogger(__name__)
-
 _KEEPALIVE_S = 75.0
 _LINGERING_S = 2.0
-
-
-class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Where aiohttp logs what goes wrong on a connection.
-
-    Bytes that are no HTTP are a stranger's doing: aiohttp would log each with a traceback, as an
-    error, and quote them.
-    """
-
-    def exception(self, msg: object, *args: object, **options: Any) -> None:
-        """Log an error, unless it is a request that could not be parsed."""
-        error = options.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            self.debug("a client sent what is no HTTP: %s", type(error).__name__)
-        else:
-            super().exception(msg, *args, **options)
 
 
 class AxonServer:
@@ -53,22 +32,21 @@ class AxonServer:
     request would run to its end.
 
     Args:
-        handler: Answers every request; raises nothing but cancellation.
+        answer: Answers every request; raises nothing but ConnectionError and cancellation.
     """
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
         self._runner: web.ServerRunner | None = None
         self._running: set[asyncio.Task[object]] = set()
         self._draining = False
 
     async def open(self) -> None:
         """Serve the connections that `accept` is given, and listen nowhere."""
-        server = web.Server(
+        server = ConnectionServer(
             self._handle,
             handler_cancellation=True,
             access_log=None,
-            logger=_ConnectionLog(logger),
             auto_decompress=False,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,
@@ -137,17 +115,17 @@ class AxonServer:
                 task.cancel()
             await runner.cleanup()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: Request) -> Reply | OpenReply:
         if self._draining:
             # Connections that were kept alive outlive the listening socket.
             reply = error_reply(Overloaded("draining", retry_after=5.0))
-            reply.force_close()
+            reply.closes = True
             return reply
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
         try:
-            return await self._handler(request)
+            return await self._answer(request)
         finally:
             self._running.discard(task)
 

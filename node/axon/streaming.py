@@ -17,11 +17,8 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
-
-from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
 
 from node.errors import WireError
 from node.streams import FrameKind, StreamMode, chunks_encoder_for, encoder_for
@@ -29,18 +26,14 @@ from node.synapse import ChunkEncoder
 from node.wire import ReplyDigest
 
 from .notary import Notary
-from .reply import SERVER_NAME, error_document
+from .open_reply import OpenReply
+from .reply import error_document
+from .request import Request
 
 __all__ = ["ReplyWriter"]
 
 _GATHER_BYTES = 64 * 1024
 _GATHER_S = 0.001
-
-
-class _Response(web.StreamResponse):
-    """A streamed response whose headers leave with its first chunk, in one segment."""
-
-    _send_headers_immediately = False
 
 
 class ReplyWriter:
@@ -52,10 +45,10 @@ class ReplyWriter:
         encoder: Turns what the forward yields into chunks.
         notary: Signs the END, or None.
         typed: Whether chunks are frames of a typed stream.
-        headers: More headers for the response.
+        headers: More headers for the reply.
 
     Attributes:
-        response: The HTTP response.
+        reply: The HTTP reply.
         bytes: Bytes of the chunks so far.
         reader_gone: Whether a write failed because the reader has left.
         last_write: Loop time of the last write.
@@ -65,7 +58,7 @@ class ReplyWriter:
 
     def __init__(
         self,
-        request: web.BaseRequest,
+        request: Request,
         mode: StreamMode,
         encoder: ChunkEncoder,
         notary: Notary | None,
@@ -74,7 +67,6 @@ class ReplyWriter:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._request = request
-        self._protocol = request.protocol
         self._mode = mode
         self._encoder = encoder
         self._notary = notary
@@ -82,8 +74,6 @@ class ReplyWriter:
         self._encode_chunks = chunks_encoder_for(mode, typed=typed)
         self._digest = ReplyDigest()
         self._loop = asyncio.get_running_loop()
-        self._preparing = asyncio.Lock()
-        self._writer: AbstractStreamWriter | None = None
         self._ended = False
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
@@ -95,26 +85,20 @@ class ReplyWriter:
         self.last_write = self._loop.time()
         self.blocked_since: float | None = None
         self._unsent = math.inf
-        self.response = _Response(
-            headers={
+        self.reply = OpenReply(
+            request,
+            {
                 "Content-Type": mode.content_type,
                 "Cache-Control": "no-store",
-                "Server": SERVER_NAME,
                 "X-Accel-Buffering": "no",  # a proxy that gathers chunks would undo streaming
                 **(headers or {}),
-            }
+            },
         )
-        if request.version >= HttpVersion11:
-            self.response.enable_chunked_encoding()
-        else:
-            # HTTP/1.0, which proxies speak unless they are told otherwise, has no chunks: there
-            # the reply ends where the connection does.
-            self.response.force_close()
 
     @property
     def started(self) -> bool:
         """Whether the status line has left."""
-        return self.response.prepared
+        return self.reply.started
 
     @property
     def chunks(self) -> int:
@@ -134,32 +118,23 @@ class ReplyWriter:
         self._gathered.append(chunk)
         self._gathered_bytes += len(chunk)
         self.bytes += len(chunk)
-        if self._writer is None or self._gathered_bytes >= _GATHER_BYTES:
-            with self._blocking():
-                await self._prepare()
-                await self.response.write(self._take())
+        if not self.reply.started or self._gathered_bytes >= _GATHER_BYTES:
+            self._put(self._take())
         elif time.monotonic() - self._flushed_at >= self._gather_s:
             self.flush()
         elif not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush_at_end_of_turn)
-        if self._protocol.writing_paused or self.reader_gone:
+        if self._request.writing_paused or self.reader_gone:
             await self._drain()
 
     def flush(self) -> None:
         """Give what has gathered to the transport, without waiting; if that is closed, nobody."""
-        transport = self._request.transport
-        if not self._gathered:
-            return
-        data = self._take()
-        if transport is None or transport.is_closing():
-            self.reader_gone = True
-            return
-        # As `StreamResponse.write` does, which is a coroutine and so can't be called from here.
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.response.chunked else data)
-        self.last_write = self._loop.time()
+        if self._gathered:
+            with suppress(ConnectionError):
+                self._put(self._take())
 
-    async def beat(self) -> None:
+    def beat(self) -> None:
         """Send a heartbeat, where the mode has one and the reader keeps up.
 
         Raises:
@@ -170,9 +145,7 @@ class ReplyWriter:
             return
         data = self._encode(FrameKind.HEARTBEAT, b"", self.chunks)
         if data:
-            await self._prepare()
-            self.last_write = self._loop.time()
-            await self.response.write(data)
+            self._put(data)
 
     async def finish(self) -> None:
         """End the stream as complete, with its receipt.
@@ -182,7 +155,6 @@ class ReplyWriter:
             ConnectionError: The reader has gone.
         """
         self._encoder.finish()
-        await self._prepare()
         rest = self._take()
         digest = self._digest.hexdigest()
         document: dict[str, Any] = {"chunks": self.chunks, "sha256": digest}
@@ -223,7 +195,20 @@ class ReplyWriter:
         self._ended = True
         last = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
         with self._blocking():
-            await self.response.write_eof(rest + last)
+            await self.reply.end(rest + last)
+
+    def _put(self, data: bytes) -> None:
+        """Give bytes to the transport.
+
+        Raises:
+            ConnectionError: The reader has gone.
+        """
+        try:
+            self.reply.put(data)
+        except ConnectionError:
+            self.reader_gone = True
+            raise
+        self.last_write = self._loop.time()
 
     def _take(self) -> bytes:
         """Return the bytes of what has gathered, which are on their way from here on."""
@@ -243,11 +228,10 @@ class ReplyWriter:
         Raises:
             ConnectionError: The reader has gone.
         """
-        assert self._writer is not None
         with self._blocking():
             if self.reader_gone:
                 raise ConnectionResetError("the reader has gone")
-            await self._writer.drain()
+            await self._request.drained()
 
     @contextmanager
     def _blocking(self) -> Iterator[None]:
@@ -261,8 +245,3 @@ class ReplyWriter:
             raise
         finally:
             self.blocked_since = None
-
-    async def _prepare(self) -> None:
-        async with self._preparing:
-            if self._writer is None:
-                self._writer = await self.response.prepare(self._request)

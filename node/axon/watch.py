@@ -63,13 +63,13 @@ class StreamWatch:
             await asyncio.sleep(pause_s)
             now = loop.time()
             for writer in list(self._writers):
-                await self._look(writer, now)
+                self._look(writer, now)
 
-    async def _look(self, writer: ReplyWriter, now: float) -> None:
+    def _look(self, writer: ReplyWriter, now: float) -> None:
         if writer.blocked_since is not None:
             if writer.stalled_s(now) >= self._stall_s:
                 logger.info("a reader took nothing for %g s; its stream is cut", self._stall_s)
                 writer.abort()
         elif now - writer.last_write >= self._heartbeat_s:
             with contextlib.suppress(ConnectionError):
-                await writer.beat()
+                writer.beat()

@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from aiohttp import web
 from pydantic import BaseModel
 
 from node.axon.forward import StreamAnswer, Write
+from node.axon.open_reply import OpenReply
+from node.axon.reply import Reply
+from node.axon.request import Request
 from node.errors import ForwardFailed, StreamMisuse
 from node.synapse import Synapse
 
@@ -82,16 +84,15 @@ class Truncating(Behaviour):
 
     name: ClassVar[str] = "truncating"
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Cut a reply in one piece; a streamed one is cut by then."""
         reply = await serve(request)
-        body = _answer_of(request, reply)
-        if body is None:
+        answer = _answer_of(request, reply)
+        if answer is None:
             return reply
-        part = web.StreamResponse(headers=_without_length(reply))
-        part.content_length = len(body)
-        await part.prepare(request)
-        await part.write(body[: len(body) // 2])
+        if request.transport is not None:
+            part = answer.body[: len(answer.body) // 2]
+            request.transport.write(answer.encode_head(closes=False) + part)
         return await hang_up(request)
 
     async def stream(self, push: StreamAnswer, write: Write, cut: Cut) -> None:
@@ -163,15 +164,14 @@ class Flooding(Behaviour):
     chunk_bytes: int = field(default=4096, metadata={"least": 1})
     pause_s: float = 0.001
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Let a reply in one piece go on with spaces, which JSON allows anywhere."""
         reply = await serve(request)
-        body = _answer_of(request, reply)
-        if body is None:
+        answer = _answer_of(request, reply)
+        if answer is None:
             return reply
-        flood = web.StreamResponse(headers=_without_length(reply))
-        await flood.prepare(request)
-        await flood.write(body[:-1])
+        flood = OpenReply(request, answer.headers)
+        await flood.write(answer.body[:-1])
         while True:
             await flood.write(b" " * self.chunk_bytes)
             await asyncio.sleep(self.pause_s)
@@ -201,15 +201,11 @@ class Flooding(Behaviour):
         return whole * -(-self.chunk_bytes // len(whole))
 
 
-def _answer_of(request: web.BaseRequest, reply: web.StreamResponse) -> bytes | None:
-    """The body of a successful answer in one piece, which is not sent yet; None for all else."""
-    if request.method != "POST" or reply.status != 200 or not isinstance(reply, web.Response):
+def _answer_of(request: Request, reply: Reply | OpenReply) -> Reply | None:
+    """The reply if it is a successful answer in one piece, which is not sent yet."""
+    if request.method != "POST" or reply.status != 200 or not isinstance(reply, Reply):
         return None
-    return bytes(reply.body) if isinstance(reply.body, bytes | bytearray) else None
-
-
-def _without_length(reply: web.StreamResponse) -> dict[str, str]:
-    return {name: value for name, value in reply.headers.items() if name != "Content-Length"}
+    return reply
 
 
 def _first_half(item: Any) -> Any:

@@ -20,10 +20,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar, NoReturn
 
-from aiohttp import web
-
 from node.axon.forward import StreamAnswer, Write
 from node.axon.notary import Notary
+from node.axon.open_reply import OpenReply
+from node.axon.reply import Reply
+from node.axon.request import Request
 from node.errors import ConfigError
 from node.keys import Keypair
 from node.synapse import Synapse
@@ -31,7 +32,7 @@ from node.wire import Caller
 
 __all__ = ["Behaviour", "Cut", "SendBytes", "Serve", "hang_up", "wait_to_be_cancelled"]
 
-Serve = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Serve = Callable[[Request], Awaitable[Reply | OpenReply]]
 SendBytes = Callable[[bytes], Awaitable[None]]
 Cut = Callable[[], Awaitable[NoReturn]]
 
@@ -87,7 +88,7 @@ class Behaviour:
         """
         await send(data)
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Answer an HTTP request.
 
         Args:
@@ -122,7 +123,7 @@ class Behaviour:
         return Notary(keypair, caller, clock_ns)
 
 
-async def hang_up(request: web.BaseRequest) -> NoReturn:
+async def hang_up(request: Request) -> NoReturn:
     """Close the connection once what was written has left."""
     if request.transport is not None:
         request.transport.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from typing import ClassVar
+from urllib.parse import parse_qs
 
-from aiohttp import web
-
-from node.axon.reply import error_reply
+from node.axon.open_reply import OpenReply
+from node.axon.reply import Reply, error_reply
+from node.axon.request import Request
 from node.errors import Forbidden, Overloaded, RateLimited, WireError
 from node.streams import StreamMode
 
@@ -38,7 +39,7 @@ class Silent(Behaviour):
 
     name: ClassVar[str] = "silent"
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Wait until the caller leaves."""
         return await wait_to_be_cancelled()
 
@@ -56,7 +57,7 @@ class Refusing(Behaviour):
     status: int = field(default=503, metadata={"choices": tuple(_REFUSALS)})
     retry_after_s: float = 0.0
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Refuse the request without a look at it."""
         return error_reply(_REFUSALS[self.status](retry_after=self.retry_after_s or None))
 
@@ -73,12 +74,13 @@ class Garbage(Behaviour):
     name: ClassVar[str] = "garbage"
     what: str = field(default="http", metadata={"choices": ("http", "frames")})
 
-    async def handle(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
+    async def handle(self, request: Request, serve: Serve) -> Reply | OpenReply:
         """Send rubbish."""
         if self.what == "frames":
             modes = {str(mode): mode.content_type for mode in StreamMode}
-            kind = modes.get(request.query.get("stream", ""), "application/json")
-            return web.Response(body=_NO_FRAMES, headers={"Content-Type": kind})
+            asked = parse_qs(request.raw_path.partition("?")[2]).get("stream", [""])
+            kind = modes.get(asked[0], "application/json")
+            return Reply(200, _NO_FRAMES, {"Content-Type": kind})
         if request.transport is not None:
             request.transport.write(_NO_HTTP)
         return await hang_up(request)

@@ -9,11 +9,12 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-from aiohttp import web
-
 from node.axon import Axon
 from node.axon.forward import ForwardRun, StreamAnswer
 from node.axon.notary import Notary
+from node.axon.open_reply import OpenReply
+from node.axon.reply import Reply
+from node.axon.request import Request
 from node.axon.routes import ForwardForm, Hook, Route, read_route
 from node.keys import Keypair
 from node.synapse import Send, StreamingReply, Synapse
@@ -23,7 +24,7 @@ from .behaviour import Behaviour, Cut, hang_up
 
 __all__ = ["FaultyAxon"]
 
-_request: ContextVar[web.BaseRequest] = ContextVar("request in hand")
+_request: ContextVar[Request] = ContextVar("request in hand")
 
 
 class FaultyAxon(Axon):
@@ -57,7 +58,7 @@ class FaultyAxon(Axon):
             route = replace(route, forward=hook, form=ForwardForm.ASYNC)
         super()._add(route)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: Request) -> Reply | OpenReply:
         _request.set(request)
         return await self._behaviour.handle(request, super()._handle)
 

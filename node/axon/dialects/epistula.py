@@ -11,11 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from node.axon.admission import Rules
 from node.axon.dialect import Dialect
-from node.axon.reply import body_reply, error_document, error_reply
+from node.axon.reply import Reply, body_reply, error_document, error_reply
 from node.errors import WireError
 from node.synapse import Synapse
 from node.wire import Caller, epistula, epistula_v1
@@ -29,7 +27,7 @@ class _DetailDialect(Dialect):
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> Reply:
         """Return the usual error reply with its message as `detail` too."""
         document = {**error_document(error), "detail": error.public}
         reply = body_reply(error.status, json.dumps(document).encode())

@@ -11,11 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import web
-
 from node.axon.admission import Rules
 from node.axon.dialect import Dialect
-from node.axon.reply import body_reply, error_reply
+from node.axon.reply import Reply, body_reply, error_reply
 from node.axon.target import MAX_TIMEOUT_S, Target
 from node.errors import WireError
 from node.streams import StreamMode
@@ -118,7 +116,7 @@ class SynapseDialect(Dialect):
         synapse.computed_body_hash = claim.body_hash
         return synapse
 
-    def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> web.Response:
+    def success(self, synapse: Synapse, body: bytes, receipt: Receipt | None) -> Reply:
         """Return the whole model, which old dendrites build their reply from."""
         synapse.axon.status_code = 200
         synapse.axon.status_message = "Success"
@@ -126,7 +124,7 @@ class SynapseDialect(Dialect):
         reply.headers.update(self.stream_headers(synapse))
         return reply
 
-    def failure(self, error: WireError, headers: Mapping[str, str]) -> web.Response:
+    def failure(self, error: WireError, headers: Mapping[str, str]) -> Reply:
         """Return an error reply with the headers that SDK 6 reads the status from."""
         reply = error_reply(error)
         said = synapse_headers.reply_headers(

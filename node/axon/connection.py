@@ -1,0 +1,192 @@
+"""One connection of an axon: its requests in order, each in a task of its own, and their replies.
+
+aiohttp's protocol parses, bounds what is buffered, and shuts down; here requests are answered. Its
+own loop takes two tasks and three turns of the event loop for each request, where one of each does.
+A task for each request is needed: what a forward sets in its context must not be there in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from node.errors import MalformedRequest
+
+from .open_reply import OpenReply
+from .reply import Reply, error_reply
+from .request import Request
+
+__all__ = ["Answer", "Connection", "ConnectionServer"]
+
+Answer = Callable[[Request], Awaitable[Reply | OpenReply]]
+
+logger = logging.getLogger(__name__)
+
+# Joined with its head a body costs a copy; apart from it, a small one costs a packet.
+_MAX_JOINED_BYTES = 64 * 1024
+
+
+class Connection(web.RequestHandler):
+    """Reads requests one after another and writes their replies in the same order.
+
+    A request starts when the reply before it has been written. When the client leaves, the task of
+    the request in hand is cancelled.
+    """
+
+    __slots__ = ()
+
+    async def start(self) -> None:
+        """Do nothing: a request gets a task when it is there, so none waits for it."""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and start on a request whose head is whole if none is in hand."""
+        super().data_received(data)
+        if self._messages and not self._request_in_progress:
+            self._start_next()
+
+    def _start_next(self) -> None:
+        """Start on the request that came first of those that wait."""
+        if self._request_in_progress or self._force_close or not self._messages:
+            return
+        self._request_in_progress = True
+        message, content = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        if isinstance(message, RawRequestMessage):
+            self._task_handler = _start(self._loop, self._serve(Request(message, content, self)))
+        else:
+            # Bytes that are no HTTP are a stranger's doing, and nothing to make noise about.
+            logger.debug("a client sent what is no HTTP: %s", type(message.exc).__name__)
+            self._refuse()
+
+    async def _serve(self, request: Request) -> None:
+        self._current_request = request  # type: ignore[assignment]  # aiohttp calls its `_cancel`
+        goes_on = False
+        try:
+            goes_on = await self._answer(request)
+        except ConnectionError:
+            pass  # the client has gone
+        except Exception:
+            logger.exception("a reply could not be written")
+        except BaseException:
+            self.force_close()
+            raise
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+            self._task_handler = None
+        if goes_on and not (self._close or self._force_close):
+            self._wait_for_more()
+        elif self.transport is not None:
+            self.transport.close()
+
+    async def _answer(self, request: Request) -> bool:
+        """Answer a request, and return whether the connection may take another."""
+        handler = self._request_handler
+        assert handler is not None
+        reply: Reply | OpenReply = await handler(request)  # type: ignore[arg-type,assignment]
+        if isinstance(reply, OpenReply):
+            goes_on = reply.ended and request.takes_chunks
+        else:
+            goes_on = not reply.closes
+            self._write(reply, with_body=request.method != "HEAD", request=request)
+        if self._paused:
+            await self._drain_helper()
+        if not (goes_on and request.keeps_alive):
+            return False
+        return request.content.is_eof() or await self._discard(request.content)
+
+    def _write(self, reply: Reply, *, with_body: bool, request: Request) -> None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        closes = reply.closes or self._close or not request.keeps_alive
+        head = reply.encode_head(closes=closes, old=not request.takes_chunks)
+        if not with_body:
+            transport.write(head)
+        elif len(reply.body) <= _MAX_JOINED_BYTES:
+            transport.write(head + reply.body)
+        else:
+            transport.write(head)
+            transport.write(reply.body)
+
+    async def _discard(self, content: StreamReader) -> bool:
+        """Read on in a body that nobody wanted, for a while; return whether it ended.
+
+        A client that is still sending would not see the reply if the connection was closed now.
+        """
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not content.is_eof():
+                    await content.readany()
+        except TimeoutError:
+            return False
+        except Exception:  # noqa: BLE001  border: whatever is wrong with a body that is not read
+            return False
+        return True
+
+    def _wait_for_more(self) -> None:
+        """Take the next request, or close the connection if none comes in time."""
+        if self._messages:
+            self._loop.call_soon(self._start_next)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+
+    def _process_keepalive(self) -> None:
+        """Close the connection if no whole head has come since it was last of use."""
+        self._keepalive_handle = None
+        if self._force_close or self._request_in_progress:
+            return
+        if self._loop.time() < self._next_keepalive_close_time:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        else:
+            self.force_close()
+
+    def _refuse(self) -> None:
+        """Answer what is no HTTP, and close: nobody knows where another request would begin."""
+        reply = error_reply(MalformedRequest("This is no HTTP request."))
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(reply.encode_head(closes=True) + reply.body)
+        self._messages.clear()
+        self.close()
+        if self.transport is not None:
+            self.transport.close()
+
+
+class ConnectionServer(web.Server):
+    """Makes the protocol of each connection.
+
+    Args:
+        answer: Answers every request; raises nothing but ConnectionError and cancellation.
+        options: As for aiohttp's `web.Server`.
+    """
+
+    def __init__(self, answer: Answer, **options: Any) -> None:
+        super().__init__(answer, **options)  # type: ignore[arg-type]  # ours has its own request
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+def _start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task, from Python 3.12 on at once and not with the next turn of the loop."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)

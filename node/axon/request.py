@@ -1,0 +1,92 @@
+"""One HTTP request, as the rest of an axon meets it: its head, and its body as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import HttpVersion, HttpVersion11
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDictProxy
+
+__all__ = ["Request"]
+
+
+class Request:
+    """A request whose head has come; its body may still be under way.
+
+    Args:
+        message: The head, parsed.
+        content: The body; raises aiohttp's errors.
+        connection: Where it came from and its reply goes.
+
+    Attributes:
+        method: As sent.
+        raw_path: The target as sent, with its query.
+        headers: Names in any case; a name that came twice is there twice.
+        content: The body.
+        version: Of HTTP.
+        keeps_alive: Whether the client would send another on this connection.
+    """
+
+    __slots__ = (
+        "_connection",
+        "content",
+        "headers",
+        "keeps_alive",
+        "method",
+        "raw_path",
+        "version",
+    )
+
+    def __init__(
+        self, message: RawRequestMessage, content: StreamReader, connection: BaseProtocol
+    ) -> None:
+        self.method: str = message.method
+        self.raw_path: str = message.path
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.content = content
+        self.version: HttpVersion = message.version
+        # What is asked to be something other than HTTP after this stays HTTP, and ends.
+        self.keeps_alive = not (message.should_close or message.upgrade)
+        self._connection = connection
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The connection's transport; None once it is lost."""
+        return self._connection.transport
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client takes what is written more slowly than it is."""
+        return self._connection.writing_paused
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a reply may be sent without its length and keep the connection."""
+        return self.version >= HttpVersion11
+
+    @property
+    def remote(self) -> tuple[str | None, int | None]:
+        """Address and port of the other end of the connection, where it has such."""
+        transport = self._connection.transport
+        peer = None if transport is None else transport.get_extra_info("peername")
+        return (peer[0], peer[1]) if isinstance(peer, tuple) else (None, None)
+
+    @property
+    def content_length(self) -> int:
+        """How long the body is to be; 0 where the head does not say."""
+        return int(self.headers.get("Content-Length", 0))
+
+    async def drained(self) -> None:
+        """Wait until the client has taken enough of what was written.
+
+        Raises:
+            ConnectionError: The client has gone.
+        """
+        await self._connection._drain_helper()  # noqa: SLF001  aiohttp has no other name for it
+
+    def _cancel(self, error: BaseException) -> None:
+        """Fail whoever waits for the body; called by aiohttp when the connection is lost."""
+        self.content.set_exception(error)
