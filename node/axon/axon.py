@@ -210,6 +210,7 @@ class Axon:
         self._watch = StreamWatch(heartbeat_s=heartbeat_s, stall_s=stall_s)
         self._receipts = receipts
         self._clock_ns = clock_ns
+        self._own_end: dict[str, Any] = {}
         self._rooms: Rooms | None = None
 
     def __repr__(self) -> str:
@@ -358,6 +359,8 @@ class Axon:
         except BaseException:
             await self._release()
             raise
+        ip, own_port = self._endpoint()
+        self._own_end.update(ip=ip, port=own_port, hotkey=self.hotkey)
         self._server = server
 
     async def accept(self, sock: socket.socket) -> None:
@@ -408,10 +411,6 @@ class Axon:
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
-
-    def _own_end(self) -> dict[str, Any]:
-        ip, port = self._endpoint()
-        return {"ip": ip, "port": port, "hotkey": self.hotkey}
 
     def _notary(self, caller: Caller) -> Notary | None:
         return Notary(self._signer, caller, self._clock_ns) if self._receipts else None

@@ -9,44 +9,65 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
 
-from .budget import BodyShare
+from .budget import BodyBudget, BodyShare
 from .request import Request
 
-__all__ = ["read_body"]
+__all__ = ["read_body", "take_body"]
 
 
-async def read_body(
-    request: Request, share: BodyShare, *, max_bytes: int, timeout_s: float
-) -> bytes:
-    """Return the raw body.
+def take_body(request: Request, budget: BodyBudget, *, max_bytes: int) -> bytes | None:
+    """Return the raw body if it came with the head, as most do, or None if it is under way.
 
     Args:
         request: Its content has not been read.
-        share: Grows with what is held of the body.
-        max_bytes: Longest body that is taken; a longer one is refused before it is held, by its
-            declared length or, without one, as soon as it has come that far.
+        budget: What unproven bodies may hold in all. Whatever this one held is free again on
+            return, since between here and its proof nothing is waited for.
+        max_bytes: Longest body that is taken.
+
+    Raises:
+        MalformedRequest: The body is encoded: it is signed and capped as sent, and not unpacked.
+        BodyTooLarge: It is longer than `max_bytes`, or is declared to be.
+        Overloaded: All unproven bodies together hold what they may.
+    """
+    headers, content = request.headers, request.content
+    if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
+        raise MalformedRequest("An encoded body is not taken; send it without Content-Encoding.")
+    if content is EMPTY_PAYLOAD:
+        return b""
+    if request.content_length > max_bytes:
+        raise _too_large(max_bytes)
+    if not content.is_eof():
+        return None
+    body = content.read_nowait()
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    budget.check(len(body))
+    return body
+
+
+async def read_body(
+    request: Request, budget: BodyBudget, *, max_bytes: int, timeout_s: float
+) -> bytes:
+    """Return the raw body of a request for which `take_body` found that it is under way.
+
+    Args:
+        request: Its content has not been read.
+        budget: What unproven bodies may hold in all, of which this one takes a share as it grows.
+        max_bytes: Longest body that is taken; a longer one is refused as soon as it has come that
+            far.
         timeout_s: Seconds for the whole body.
 
     Raises:
-        MalformedRequest: The body is encoded (it is signed and capped as sent, and is not
-            unpacked), or it ended before its declared length.
+        MalformedRequest: It ended before its declared length.
         BodyTooLarge: It is longer than `max_bytes`.
         BodyTimeout: It did not arrive in time.
         Overloaded: All unproven bodies together hold what they may.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise MalformedRequest("An encoded body is not taken; send it without Content-Encoding.")
-    if request.content is EMPTY_PAYLOAD:
-        return b""
-    if request.content_length > max_bytes:
-        raise _too_large(max_bytes)
+    _send_continue(request)
     try:
-        if request.content.is_eof():
-            # The body came with the headers, as most do: no timer is needed (4 us).
-            return _take(request, share, max_bytes)
-        _send_continue(request)
-        async with asyncio.timeout(timeout_s):
-            return await _collect(request, share, max_bytes)
+        with budget.share() as share:
+            async with asyncio.timeout(timeout_s):
+                return await _collect(request, share, max_bytes)
     except TimeoutError:
         raise BodyTimeout from None
     except web.RequestPayloadError as error:
@@ -57,15 +78,6 @@ def _send_continue(request: Request) -> None:
     """Tell a client that asked first to send its body now (RFC 9110 §10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def _take(request: Request, share: BodyShare, max_bytes: int) -> bytes:
-    """Return the body of a request that has come as a whole."""
-    body = request.content.read_nowait()
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    share.grow(len(body))
-    return body
 
 
 async def _collect(request: Request, share: BodyShare, max_bytes: int) -> bytes:

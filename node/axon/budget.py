@@ -31,14 +31,22 @@ class BodyBudget:
         """Give one request a share, which is given back at the end of its `with` block."""
         return BodyShare(self)
 
+    def check(self, size: int) -> None:
+        """Check that so many bytes are left.
+
+        Raises:
+            Overloaded: They are not.
+        """
+        if size > self.free:
+            raise Overloaded("bodies of unproven senders hold all they may", retry_after=1.0)
+
     def take(self, size: int) -> None:
         """Take bytes out of the budget.
 
         Raises:
             Overloaded: There are not so many left.
         """
-        if size > self.free:
-            raise Overloaded("bodies of unproven senders hold all they may", retry_after=1.0)
+        self.check(size)
         self.free -= size
 
 

@@ -51,6 +51,11 @@ class Connection(web.RequestHandler):
         if self._messages and not self._request_in_progress:
             self._start_next()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on if reading was paused; aiohttp's reader asks for it at every read of a body."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _start_next(self) -> None:
         """Start on the request that came first of those that wait."""
         if self._request_in_progress or self._force_close or not self._messages:

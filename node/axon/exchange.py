@@ -19,7 +19,7 @@ from node.synapse import ChunkEncoder, StreamingSynapse, Synapse
 from node.wire import Caller
 
 from .admission import Admission
-from .body import read_body
+from .body import read_body, take_body
 from .budget import BodyBudget
 from .dialect import Claim, Dialect
 from .forward import ForwardRun, StreamAnswer
@@ -69,7 +69,7 @@ class Rooms:
     limits: Limits
     budget: BodyBudget
     watch: StreamWatch
-    own_end: Callable[[], Mapping[str, Any]]
+    own_end: Mapping[str, Any]
     notary: Callable[[Caller], Notary | None]
 
 
@@ -111,30 +111,34 @@ class Exchange:
         route = self._find_route()
         dialect = rooms.admission.pick(request.headers)
         claim: Claim = dialect.claim(request.headers)
-        if claim.public_key is not None:
+        if claim.public_key is not None and not rooms.standing.lists(claim.public_key):
             await rooms.standing.check_known(claim.public_key)
-        with rooms.budget.share() as share:
+        body = take_body(request, rooms.budget, max_bytes=rooms.limits.max_body_bytes)
+        if body is None:
             body = await read_body(
                 request,
-                share,
+                rooms.budget,
                 max_bytes=rooms.limits.max_body_bytes,
                 timeout_s=rooms.limits.body_timeout_s,
             )
-            self.caller = caller = dialect.prove(
-                claim, method=request.method, target=request.raw_path, body=body
-            )
+        self.caller = caller = dialect.prove(
+            claim, method=request.method, target=request.raw_path, body=body
+        )
         if claim.public_key is None:
             await rooms.standing.check_known(caller.public_key)
-        await rooms.sharing.accept(caller, dialect.nonce_tag(claim))
+        if rooms.sharing.is_shared:
+            await rooms.sharing.accept(caller, dialect.nonce_tag(claim))
         notary = rooms.notary(caller) if dialect.receipts else None
         rooms.standing.check_allowed(caller)
         with rooms.pace.admit(caller.public_key):
-            await rooms.pace.check_shared(caller.public_key)
+            if rooms.pace.is_shared:
+                await rooms.pace.check_shared(caller.public_key)
             target = dialect.read_target(claim, request.raw_path)
             synapse = dialect.parse(route.synapse_type, claim, body)
             self._stamp(synapse, target, caller, dialect.session_of(claim))
-            priority = await run_hooks(route, synapse, caller)
-            await rooms.slots.acquire(priority, route.name)
+            priority = await run_hooks(route, synapse, caller) if route.has_hooks else 0.0
+            if not rooms.slots.take(route.name):
+                await rooms.slots.acquire(priority, route.name)
             run = ForwardRun(route, rooms.pool)
             try:
                 result = await self._run(run, synapse, caller)
@@ -156,13 +160,14 @@ class Exchange:
     def _stamp(self, synapse: Synapse, target: Target, caller: Caller, session: str | None) -> None:
         """Write the verified ends of the exchange over whatever the request said of them."""
         if target.timeout_s is not None:
-            synapse.timeout = target.timeout_s
+            # A number that was checked; assigning it would have the model check it again (1 us).
+            synapse.__dict__["timeout"] = target.timeout_s
         ip, port = self._request.remote
         # A parsed synapse has fresh ends, since what a body says of them is left out.
         synapse.dendrite.put(
             ip=ip, port=port, nonce=caller.nonce_ns, uuid=session, hotkey=caller.hotkey
         )
-        synapse.axon.put(**self._rooms.own_end())
+        synapse.axon.put(**self._rooms.own_end)
 
     def _free_slot(self, run: ForwardRun, route: str) -> None:
         """Give the place back, for a thread that can't be stopped when it ends."""

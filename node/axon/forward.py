@@ -57,11 +57,13 @@ class ForwardRun:
             Exception: Whatever the forward raises.
         """
         arguments = (synapse, caller) if self._route.forward.wants_caller else (synapse,)
-        call = functools.partial(self._route.forward.function, *arguments)
-        result = await self._in_thread(call) if self._route.form is ForwardForm.SYNC else call()
-        if inspect.isawaitable(result):
-            result = await result
-        return self._read(result)
+        function, form = self._route.forward.function, self._route.form
+        if form is ForwardForm.ASYNC:
+            return self._read(await function(*arguments))
+        if form is not ForwardForm.SYNC:
+            return self._read(function(*arguments))
+        result = await self._in_thread(functools.partial(function, *arguments))
+        return self._read(await result if inspect.isawaitable(result) else result)
 
     def _read(self, result: Any) -> Synapse | StreamAnswer:
         if isinstance(result, self._route.synapse_type):

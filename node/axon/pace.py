@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
 from node.errors import RateLimited
@@ -47,7 +48,7 @@ class Pace:
         self._tokens: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._running: Counter[bytes] = Counter()
 
-    def admit(self, public_key: bytes) -> _Admitted:
+    def admit(self, public_key: bytes) -> AbstractContextManager[None]:
         """Count one request for as long as the `with` block of what is returned runs.
 
         Raises:
@@ -59,7 +60,12 @@ class Pace:
             raise RateLimited(
                 f"This caller already has {self._at_once} requests running here.", retry_after=1.0
             )
-        return _Admitted(self._running, public_key)
+        return _Admitted(self._running, public_key) if self._at_once else _UNCOUNTED
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the requests of other processes count too."""
+        return bool(self._rate) and self._sharing is not None and self._sharing.is_shared
 
     async def check_shared(self, public_key: bytes) -> None:
         """Count the request, which `admit` has let in, at all processes together.
@@ -84,6 +90,9 @@ class Pace:
         if len(self._tokens) > _MAX_KEYS:
             # Least recently seen first: its bucket has had the most time to fill again.
             self._tokens.popitem(last=False)
+
+
+_UNCOUNTED: AbstractContextManager[None] = nullcontext()
 
 
 class _Admitted:

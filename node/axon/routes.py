@@ -83,6 +83,11 @@ class Route:
         """The route's path without its slash."""
         return self.synapse_type.__name__
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether a hook runs before its forward."""
+        return bool(self.verify or self.blacklist or self.priority)
+
 
 def declared_capacity(
     routes: Iterable[Route], workers: int, *, processes: int = 1

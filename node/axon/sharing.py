@@ -27,6 +27,11 @@ class Sharing:
         # the third is how far the clocks of the processes may be apart.
         self._keep_s = 3 * window_s
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether there is a memory to ask."""
+        return self._memory is not None
+
     async def accept(self, caller: Caller, tag: bytes) -> None:
         """Check that no other process took the request that proved this caller.
 

@@ -55,7 +55,8 @@ class _Lane:
 class Slots:
     """Counts running forwards and starts waiting ones by priority.
 
-    Belongs to one event loop. Every `acquire` that returned is matched by one `release`.
+    Belongs to one event loop. Every `acquire` that returned, and every `take` that
+    was true, is matched by one `release`.
 
     Args:
         size: How many may run at once.
@@ -79,6 +80,15 @@ class Slots:
         self._lanes[route].capacity = capacity
         self._start_waiting()
 
+    def take(self, route: str = "") -> bool:
+        """Take a place if one is free now, and return whether it was; as `acquire` otherwise."""
+        lane = self._lanes[route]
+        if self._free and lane.has_room:
+            self._free -= 1
+            lane.running += 1
+            return True
+        return False
+
     async def acquire(self, priority: float, route: str = "") -> None:
         """Wait for a place.
 
@@ -89,11 +99,9 @@ class Slots:
         Raises:
             Overloaded: No place in the queue, now or because a higher priority took it.
         """
-        lane = self._lanes[route]
-        if self._free and lane.has_room:
-            self._free -= 1
-            lane.running += 1
+        if self.take(route):
             return
+        lane = self._lanes[route]
         waiter = _Waiter((-priority, next(self._arrivals)), self._new_turn())
         if self._waiting >= self._max_waiting:
             self._make_room(waiter)

@@ -115,20 +115,25 @@ class Standing:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def lists(self, public_key: bytes) -> bool:
+        """Return whether it is certain, without waiting, that `check_known` would pass."""
+        if self._metagraph is None:
+            return True
+        return self._is_fresh() and (
+            self._rules.allow_non_registered or self._metagraph.uid_of_key(public_key) is not None
+        )
+
     async def check_known(self, public_key: bytes) -> None:
         """Check that a claimed sender could be allowed, before its signature costs anything.
 
         Raises:
-            Forbidden: The network doesn't list the key and the rules want it listed.
+            Forbidden: The network doesn't list the key, also when it was read anew, and the rules
+                want it listed.
             OutOfTouch: Nobody can tell, because the snapshot is too old.
         """
-        if self._metagraph is None:
+        if self._metagraph is None or self.lists(public_key):
             return
         self._check_fresh()
-        if self._rules.allow_non_registered:
-            return
-        if self._metagraph.uid_of_key(public_key) is not None:
-            return
         await self._refresh_early(self._metagraph)
         if self._metagraph.uid_of_key(public_key) is None:
             raise Forbidden(
@@ -156,9 +161,15 @@ class Standing:
                 "or more."
             )
 
+    def _is_fresh(self) -> bool:
+        return self._rules.let_everybody_in or self._age_s() <= self._max_stale_s
+
+    def _age_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._read_at
+
     def _check_fresh(self) -> None:
-        age_s = asyncio.get_running_loop().time() - self._read_at
-        if age_s > self._max_stale_s and not self._rules.let_everybody_in:
+        if not self._is_fresh():
+            age_s = self._age_s()
             raise OutOfTouch(
                 f"the metagraph is {age_s:.0f} s old and the limit is {self._max_stale_s:g} s",
                 retry_after=self._refresh_s,

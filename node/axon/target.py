@@ -35,7 +35,8 @@ class Target:
 
 def route_name(target: str) -> str:
     """Return the name after the slash, percent-decoded; the query is left out."""
-    return unquote(target.partition("?")[0].removeprefix("/"))
+    name = target.partition("?")[0].removeprefix("/")
+    return unquote(name) if "%" in name else name
 
 
 def parse_target(target: str) -> Target:

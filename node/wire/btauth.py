@@ -59,6 +59,10 @@ _USUAL_NAMES = {
     f"X-Bittensor-{name}": name.lower()
     for name in ("Version", "Hotkey", "Nonce", "Signature", "Crypto", "Receiver")
 }
+# What nearly every request has beside them, and is not looked at.
+_OTHER_NAMES = frozenset(
+    {"Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"}
+)
 _SCHEMES = {"sr25519": "sr25519", "ed25519": "ed25519", "1": "sr25519", "0": "ed25519"}
 
 
@@ -275,6 +279,8 @@ def _signing_fields(headers: Mapping[str, str]) -> dict[str, str]:
     """
     fields: dict[str, str] = {}
     for name, value in headers.items():
+        if name in _OTHER_NAMES:
+            continue
         key = _USUAL_NAMES.get(name) or _signing_name(name)
         if key is None:
             continue
