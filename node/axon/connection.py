@@ -8,6 +8,7 @@ A task for each request is needed: what a forward sets in its context must not b
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -40,7 +41,12 @@ class Connection(web.RequestHandler):
     the request in hand is cancelled.
     """
 
-    __slots__ = ()
+    __slots__ = ("_context",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the context that every request begins in."""
+        self._context = contextvars.copy_context()
+        super().connection_made(transport)
 
     async def start(self) -> None:
         """Do nothing: a request gets a task when it is there, so none waits for it."""
@@ -48,8 +54,18 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and start on a request whose head is whole if none is in hand."""
         super().data_received(data)
-        if self._messages and not self._request_in_progress:
+        if not self._messages:
+            return
+        if not self._request_in_progress:
             self._start_next()
+        elif not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._break_body()
+
+    def _break_body(self) -> None:
+        """Tell whoever reads a body that it can't be parsed further, which the parser does not."""
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("it is no HTTP"))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on if reading was paused; aiohttp's reader asks for it at every read of a body."""
@@ -144,7 +160,7 @@ class Connection(web.RequestHandler):
     def _wait_for_more(self) -> None:
         """Take the next request, or close the connection if none comes in time."""
         if self._messages:
-            self._loop.call_soon(self._start_next)
+            self._loop.call_soon(self._start_next, context=self._context)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ async def test_a_clock_that_is_wrong(
         config = await asyncio.to_thread(settings, "--axon.port", str(listed.port))
         diagnosis = await examine(config, key, WALLET, clock_ns=shifted(30.0))
     assert found(diagnosis, "clock").verdict is Verdict.FAIL
-    assert "30.0" in found(diagnosis, "clock").found
+    told = re.search(r"this clock is ([\d.]+) s ahead", found(diagnosis, "clock").found)
+    assert told is not None
+    # The busier the machine, the further the answers are from the questions.
+    assert float(told[1]) == pytest.approx(30.0, abs=0.5)
     assert found(diagnosis, "protocols").verdict is Verdict.FAIL
     assert found(diagnosis, "receipt").verdict is Verdict.FAIL
 

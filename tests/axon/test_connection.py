@@ -1,0 +1,301 @@
+"""Requests of one connection are answered one at a time, in order, each in a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from node import Axon, Keypair
+from node.wire import ReplayGuard
+from tests.functional.synapses import Echo, Words
+from tests.raw_http import RawConnection, ask, chunked, signed_request
+
+BODY = b'{"text": "hello"}'
+
+mark = contextvars.ContextVar("mark", default="unset")
+
+
+def request_of(alice: Keypair, axon: Axon, body: bytes = BODY, target: str = "/Echo") -> bytes:
+    return signed_request(alice, axon.hotkey, target, body).encode()
+
+
+async def test_what_a_forward_sets_in_its_context_is_not_there_in_the_next(
+    axon: Axon, alice: Keypair
+) -> None:
+    seen: list[str] = []
+
+    async def echo(synapse: Echo) -> Echo:
+        seen.append(mark.get())
+        mark.set(synapse.text)
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        for _ in range(2):
+            await connection.send(request_of(alice, axon))
+            assert (await connection.read_reply()).status == 200
+        await connection.send(request_of(alice, axon) + request_of(alice, axon))
+        for _ in range(2):
+            assert (await connection.read_reply()).status == 200
+    assert seen == ["unset"] * 4
+
+
+async def test_pipelined_requests_run_one_after_another_in_order(
+    axon: Axon, alice: Keypair
+) -> None:
+    log: list[str] = []
+
+    async def echo(synapse: Echo) -> Echo:
+        log.append(f"+{synapse.text}")
+        await asyncio.sleep(0.02 if synapse.text == "0" else 0)
+        log.append(f"-{synapse.text}")
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        bodies = [b'{"text": "%d"}' % number for number in range(3)]
+        await connection.send(b"".join(request_of(alice, axon, body) for body in bodies))
+        texts = [(await connection.read_reply()).json()["text"] for _ in bodies]
+    assert texts == ["0", "1", "2"]
+    assert log == ["+0", "-0", "+1", "-1", "+2", "-2"]
+
+
+async def test_more_pipelined_requests_than_may_wait_are_all_answered(axon: Axon) -> None:
+    """aiohttp holds the connection back when its queue is full; it must go on again."""
+    async with axon, await RawConnection.open(axon.port) as connection:
+        count = 3000
+        await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        statuses = [(await connection.read_reply()).status for _ in range(count)]
+    assert statuses == [200] * count
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "stays"),
+    [
+        ("", "1.1", True),
+        ("Connection: close\r\n", "1.1", False),
+        ("", "1.0", False),
+        ("Connection: keep-alive\r\n", "1.0", True),
+    ],
+)
+async def test_a_connection_stays_as_its_client_asks(
+    axon: Axon, line: str, version: str, stays: bool
+) -> None:
+    page = f"GET /health HTTP/{version}\r\nHost: x\r\n{line}\r\n".encode()
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(page)
+        reply = await connection.read_reply()
+        assert reply.json() == {"status": "ok"}
+        said = {"1.1": None, "1.0": "keep-alive"}[version] if stays else "close"
+        assert reply.header("Connection") == said
+        assert await connection.is_closed_by_peer(within_s=0.2) is not stays
+
+
+async def test_a_head_request_gets_the_length_and_no_body(axon: Axon) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await connection.reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: 16\r\n" in head
+        await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await connection.read_reply()).json() == {"status": "ok"}
+
+
+async def test_a_reply_names_the_date_and_the_software(axon: Axon) -> None:
+    async with axon:
+        reply = await ask(axon.port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (reply.header("Server"), reply.header("Content-Type")) == (
+        "ganglion",
+        "application/json",
+    )
+    assert str(reply.header("Date")).endswith(" GMT")
+
+
+async def test_a_body_that_nobody_wanted_is_read_and_the_connection_goes_on(axon: Axon) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"POST /Nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        assert (await connection.read_reply()).status == 404
+        await connection.send(b"whole" + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await connection.read_reply()).status == 200
+
+
+async def test_a_body_that_never_ends_closes_the_connection(
+    axon: Axon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.axon.server._LINGERING_S", 0.1)
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"POST /Nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        assert (await connection.read_reply()).status == 404
+        assert await connection.is_closed_by_peer(within_s=2)
+
+
+async def test_an_unwanted_body_in_bad_chunks_closes_the_connection(axon: Axon) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(
+            b"POST /Nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        )
+        assert (await connection.read_reply()).status == 404
+        await connection.send(b"no size\r\n")
+        assert await connection.is_closed_by_peer(within_s=1)
+
+
+async def test_a_body_in_bad_chunks_is_refused_at_once(axon: Axon, alice: Keypair) -> None:
+    async def echo(synapse: Echo) -> Echo:
+        return synapse
+
+    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(("Transfer-Encoding", "chunked"))
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        await connection.send(head + b"3\r\nabc\r\n")
+        await asyncio.sleep(0.05)
+        await connection.send(b"no size\r\n")
+        reply = await connection.read_reply(within_s=2)
+        assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        assert await connection.is_closed_by_peer(within_s=1)
+
+
+async def test_a_connection_that_asks_for_another_protocol_ends_after_its_reply(axon: Axon) -> None:
+    upgrade = (
+        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(upgrade + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        reply = await connection.read_reply()
+        assert (reply.status, reply.header("Connection")) == (200, "close")
+        assert await connection.reader.read() == b""
+
+
+async def test_what_is_no_http_gets_the_document_of_an_error(
+    axon: Axon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await connection.read_reply()).status == 200
+        await connection.send(b"SSH-2.0-OpenSSH_9.0\r\n")
+        reply = await connection.read_reply()
+        assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        assert await connection.is_closed_by_peer()
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_an_idle_connection_is_closed_in_time_and_one_in_use_is_not(
+    bob: Keypair, alice: Keypair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.axon.server._KEEPALIVE_S", 0.2)
+
+    async def echo(synapse: Echo) -> Echo:
+        await asyncio.sleep(0.6)
+        return synapse
+
+    axon = Axon(bob, ip="127.0.0.1", port=0).attach(echo)
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(request_of(alice, axon))
+        assert (await connection.read_reply()).status == 200
+        assert await connection.is_closed_by_peer(within_s=2)
+
+
+async def test_a_long_reply_arrives_whole(axon: Axon, alice: Keypair) -> None:
+    async def echo(synapse: Echo) -> Echo:
+        synapse.answer = "x" * 3_000_000
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        for _ in range(2):
+            await connection.send(request_of(alice, axon))
+            assert len((await connection.read_reply()).json()["answer"]) == 3_000_000
+
+
+async def test_replies_that_nobody_reads_hold_back_the_requests_behind_them(
+    bob: Keypair, alice: Keypair
+) -> None:
+    made = 0
+
+    async def echo(synapse: Echo) -> Echo:
+        nonlocal made
+        made += 1
+        synapse.answer = "x" * 4_000_000
+        return synapse
+
+    axon = Axon(bob, ip="127.0.0.1", port=0, guard=ReplayGuard()).attach(echo)
+    async with axon, await RawConnection.open(axon.port) as connection:
+        requests = b"".join(request_of(alice, axon) for _ in range(50))
+        await connection.send(requests)
+        before = 0
+        while before != made or not made:
+            before = made
+            await asyncio.sleep(0.2)
+        assert made < 50
+
+
+async def test_a_stream_to_an_old_client_ends_with_the_connection(
+    axon: Axon, alice: Keypair
+) -> None:
+    async def words(synapse: Words) -> AsyncIterator[str]:
+        yield "one "
+        yield "two"
+
+    request = request_of(alice, axon, b"{}", "/Words?stream=raw").replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with axon.attach(words), await RawConnection.open(axon.port) as connection:
+        await connection.send(request)
+        data = await connection.reader.read()
+    assert b"Transfer-Encoding" not in data
+    assert data.endswith(b"\r\n\r\none two")
+
+
+async def test_a_header_that_would_begin_another_is_not_sent(
+    axon: Axon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from node.axon import reply
+
+    def split(document: object, *, status: int = 200) -> reply.Reply:
+        return reply.Reply(status, b"{}", {"X-A": "1\r\nX-B: 2"})
+
+    monkeypatch.setattr("node.axon.axon.json_reply", split)
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await connection.reader.read() == b""
+    assert "a reply could not be written" in caplog.text
+
+
+async def test_a_connection_that_is_cut_ends_the_task_of_its_request(
+    axon: Axon, alice: Keypair
+) -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def echo(synapse: Echo) -> Echo:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        await connection.send(request_of(alice, axon) + request_of(alice, axon))
+        await began.wait()
+        connection.writer.transport.abort()
+        async with asyncio.timeout(5):
+            await cancelled.wait()
+    assert len([task for task in asyncio.all_tasks() if not task.done()]) == 1
+
+
+def test_chunks_are_framed_as_http_has_it() -> None:
+    from types import SimpleNamespace
+
+    from node.axon.open_reply import OpenReply
+
+    written: list[bytes] = []
+    transport = SimpleNamespace(is_closing=lambda: False, write=written.append)
+    request = SimpleNamespace(
+        transport=transport, takes_chunks=True, keeps_alive=True, writing_paused=False
+    )
+    reply = OpenReply(request, {"Content-Type": "text/plain"})  # type: ignore[arg-type]
+    reply.put(b"one")
+    reply.put(b"x" * 17)
+    asyncio.run(reply.end(b"last"))
+    head, _, rest = b"".join(written).partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head.split(b"\r\n")
+    assert rest == chunked(b"one", b"x" * 17, b"last")
+    assert len(written) == 3
+    assert (reply.started, reply.ended) == (True, True)
