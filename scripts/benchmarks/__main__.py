@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -49,10 +50,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def chosen_measures(arguments: argparse.Namespace) -> list[str]:
-    """Return the measures that the command line names."""
+    """Return the measures that the command line names, or those that can be taken here."""
     if arguments.only:
         return [name for name in MEASURES if name in arguments.only]
-    return list(QUICK_MEASURES if arguments.quick else MEASURES)
+    if arguments.quick:
+        return list(QUICK_MEASURES)
+    return [name for name in MEASURES if name != "instructions" or shutil.which("valgrind")]
 
 
 def chosen_sizes(arguments: argparse.Namespace) -> Sizes:
@@ -61,14 +64,22 @@ def chosen_sizes(arguments: argparse.Namespace) -> Sizes:
     return dataclasses.replace(sizes, rounds=arguments.rounds or sizes.rounds)
 
 
+def chosen_contenders(arguments: argparse.Namespace) -> list[str]:
+    """Return the contenders beside Ganglion that the command line names."""
+    if arguments.against:
+        return [name for name in CONTENDERS if name in arguments.against]
+    only_raw = arguments.quick or arguments.only == ["instructions"]
+    return ["raw"] if only_raw else list(PEERS)
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure, write the run to its file, and return it.
 
     Raises:
         BenchError: A contender can't be set up.
     """
-    against = arguments.against or (["raw"] if arguments.quick else list(PEERS))
-    prepare(name for name in CONTENDERS if name in against)
+    against = chosen_contenders(arguments)
+    prepare(against)
     document = asyncio.run(
         take(
             chosen_measures(arguments),
@@ -86,8 +97,9 @@ def show(document: dict[str, Any], arguments: argparse.Namespace, floors: Floors
     """Print and draw a run, and hold it against floors; returns the exit status."""
     figures = figures_in(document)
     console = Console()
-    console.print(figure_table("targets", [each for each in figures if each.target]))
-    console.print(figure_table("beside", [each for each in figures if not each.target]))
+    for title, has_target in (("targets", True), ("beside", False)):
+        if shown := [each for each in figures if (each.target is not None) is has_target]:
+            console.print(figure_table(title, shown))
     for note in document["notes"]:
         console.print(f"note: {note}")
     for path in arguments.plot:

@@ -35,6 +35,14 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         help=f"a short run against raw aiohttp: {', '.join(QUICK_MEASURES)}",
     )
     group.add_argument(
+        "--instructions",
+        dest="only",
+        action="append_const",
+        const="instructions",
+        help="count the instructions of both ends with valgrind, beside raw aiohttp's; about a "
+        "minute, and the same count on a machine that does other work",
+    )
+    group.add_argument(
         "--only",
         action="append",
         choices=MEASURES,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, TextIO
 
-__all__ = ["begin", "converse", "settings", "usage", "versions"]
+__all__ = ["begin", "converse", "die_with_parent", "settings", "usage", "versions", "write"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -30,14 +30,17 @@ def begin() -> TextIO:
     """Prepare this process; returns where its lines go. Called before the contender's import."""
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _die_with_parent()
+    die_with_parent()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return lines
 
 
-def _die_with_parent() -> None:
-    """Elsewhere than on Linux the end of the input has to do, which a paused process can't see."""
+def die_with_parent() -> None:
+    """Have the kernel end this process with the one that started it.
+
+    Elsewhere than on Linux the end of the input has to do, which a paused process can't see.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -80,10 +83,10 @@ async def converse(
         commands: By name; async or not. `usage` is always there.
     """
     known = {"usage": usage, **commands}
-    _write(lines, greeting)
+    write(lines, greeting)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        _write(lines, await _carry_out(known, json.loads(line)))
+        write(lines, await _carry_out(known, json.loads(line)))
 
 
 async def _carry_out(commands: Mapping[str, Callable[..., Any]], asked: dict[str, Any]) -> Any:
@@ -94,6 +97,7 @@ async def _carry_out(commands: Mapping[str, Callable[..., Any]], asked: dict[str
         return {"crash": traceback.format_exc()}
 
 
-def _write(lines: TextIO, value: Any) -> None:
+def write(lines: TextIO, value: Any) -> None:
+    """Write one line."""
     lines.write(json.dumps(value) + "\n")
     lines.flush()

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -106,7 +106,13 @@ class Child:
 
 @asynccontextmanager
 async def running(
-    python: Path, module: str, settings: Mapping[str, Any], *, home: Path
+    python: Path,
+    module: str,
+    settings: Mapping[str, Any],
+    *,
+    home: Path,
+    under: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Child]:
     """Run a program for as long as the block runs; its greeting has come.
 
@@ -115,15 +121,17 @@ async def running(
         module: Its name below `benchmarks`.
         settings: What it is told on its command line.
         home: Directory that stands for the user's home.
+        under: The command that runs the interpreter, such as valgrind; none by default.
+        environment: What the program's environment has beside the usual.
 
     Raises:
         BenchError: It did not start.
     """
     with tempfile.TemporaryFile(dir=home) as log:
         process = await asyncio.create_subprocess_exec(
-            str(python), "-m", f"benchmarks.{module}", json.dumps(settings),
+            *under, str(python), "-m", f"benchmarks.{module}", json.dumps(settings),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-            limit=_LONGEST_LINE, cwd=home, env=_environment(home),
+            limit=_LONGEST_LINE, cwd=home, env={**_environment(home), **(environment or {})},
         )  # fmt: skip
         child = Child(module, process, log)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from benchmarks import lines, loads
@@ -35,26 +37,26 @@ class Client:
 
     async def unary(self, *, at_once: int, seconds: float) -> dict[str, float]:
         """Ask again and again."""
-        dendrite, peer = self._dendrite, self._peers[0]
+        return await loads.keep_busy(self.echo, at_once=at_once, seconds=seconds)
 
-        async def echo() -> bool:
-            reply = await dendrite(peer, Echo(text=TEXT))
-            return bool(reply.is_success and reply.answer == ANSWER)
-
-        return await loads.keep_busy(echo, at_once=at_once, seconds=seconds)
+    async def echo(self) -> bool:
+        """Ask once; returns whether the answer is right."""
+        reply = await self._dendrite(self._peers[0], Echo(text=TEXT))
+        return bool(reply.is_success and reply.answer == ANSWER)
 
     async def tokens(self, *, route: str, count: int, seconds: float) -> dict[str, float]:
-        """Read one stream of tokens after another; each must end with its receipt."""
-
-        async def read() -> bool:
-            size = 0
-            stream = await self._dendrite(self._peers[0], STREAMS[route](count=count), timeout=60)
-            async for piece in stream.chunks():
-                size += len(piece)
-            reply = await stream
-            return size == count * len(TOKEN) and reply.is_success and stream.receipt is not None
-
+        """Read one stream of tokens after another."""
+        read = partial(self.read_tokens, route, count)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
+
+    async def read_tokens(self, route: str, count: int) -> bool:
+        """Read one stream; returns whether it is whole and ended with its receipt."""
+        size = 0
+        stream = await self._dendrite(self._peers[0], STREAMS[route](count=count), timeout=60)
+        async for piece in stream.chunks():
+            size += len(piece)
+        reply = await stream
+        return size == count * len(TOKEN) and reply.is_success and stream.receipt is not None
 
     async def first_token(self, *, seconds: float) -> dict[str, float]:
         """Take the time until a stream's first token."""
@@ -84,19 +86,20 @@ class Client:
         return await loads.sample(read, seconds=seconds)
 
     async def blocks(self, *, count: int, seconds: float) -> dict[str, float]:
-        """Read one large reply after another; each must end with its receipt."""
-
-        async def read() -> bool:
-            size = 0
-            asked = Blocks(count=count, size=BLOCK_BYTES)
-            stream = await self._dendrite(self._peers[0], asked, timeout=None)
-            async for piece in stream.chunks():
-                size += len(piece)
-            reply = await stream
-            whole = size == count * BLOCK_BYTES
-            return whole and reply.is_success and stream.receipt is not None
-
+        """Read one large reply after another."""
+        read = partial(self.read_blocks, count)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
+
+    async def read_blocks(self, count: int) -> bool:
+        """Read one large reply; returns whether it is whole and ended with its receipt."""
+        size = 0
+        asked = Blocks(count=count, size=BLOCK_BYTES)
+        stream = await self._dendrite(self._peers[0], asked, timeout=None)
+        async for piece in stream.chunks():
+            size += len(piece)
+        reply = await stream
+        whole = size == count * BLOCK_BYTES
+        return whole and reply.is_success and stream.receipt is not None
 
     async def fan_out(self, *, barrier: bool = False) -> dict[str, float]:
         """Ask every peer at once; returns when requests had been written, since the call."""
@@ -140,12 +143,17 @@ class Client:
         return {"served": sum(served)}
 
 
+async def connect(stack: AsyncExitStack, peers: list[str], *, receipts: bool = False) -> Client:
+    """Return a client for as long as the stack is open; its key is always the same."""
+    dendrite = Dendrite(Keypair.from_seed(b"c" * 32), receipts=receipts)
+    return Client(await stack.enter_async_context(dendrite), peers)
+
+
 async def main() -> None:
     """Carry out commands until the input ends."""
     written, given = lines.begin(), lines.settings()
-    keypair = Keypair.generate()
-    async with Dendrite(keypair, receipts=given.get("receipts", False)) as dendrite:
-        client = Client(dendrite, given["peers"])
+    async with AsyncExitStack() as stack:
+        client = await connect(stack, given["peers"], receipts=given.get("receipts", False))
         names = ("unary", "tokens", "first_token", "delays", "blocks", "fan_out", "hold", "finish")
         commands = {name: getattr(client, name) for name in names}
         held_back = HeldBack(given["peers"])

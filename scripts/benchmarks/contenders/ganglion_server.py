@@ -91,7 +91,7 @@ def verify_cost(count: int) -> dict[str, float]:
 
 
 async def start(
-    stack: AsyncExitStack, *, peers: int, first_key: int, max_workers: int
+    stack: AsyncExitStack, *, peers: int = 1, first_key: int = 1, max_workers: int = 32
 ) -> list[str]:
     """Start axons, each with a key of its own, and return their addresses."""
     addresses = []

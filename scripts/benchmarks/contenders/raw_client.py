@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,26 +35,28 @@ class Client:
     def _post(self, route: str, asked: dict[str, Any], peer: int = 0) -> Any:
         return self._session.post(f"{self._peers[peer]}/{route}", json=asked)
 
-    async def _echo(self, peer: int = 0) -> bool:
+    async def echo(self, peer: int = 0) -> bool:
+        """Ask once; returns whether the answer is right."""
         async with self._post("Echo", {"text": TEXT}, peer) as response:
             answer = await response.json()
         return bool(answer["answer"] == ANSWER)
 
     async def unary(self, *, at_once: int, seconds: float) -> dict[str, float]:
         """Ask again and again."""
-        return await loads.keep_busy(self._echo, at_once=at_once, seconds=seconds)
+        return await loads.keep_busy(self.echo, at_once=at_once, seconds=seconds)
 
     async def tokens(self, *, route: str, count: int, seconds: float) -> dict[str, float]:
         """Read one stream of tokens after another."""
-
-        async def read() -> bool:
-            size = 0
-            async with self._post(route, {"count": count}) as response:
-                async for piece in response.content.iter_any():
-                    size += len(piece)
-            return size == count * len(TOKEN)
-
+        read = partial(self.read_tokens, route, count)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
+
+    async def read_tokens(self, route: str, count: int) -> bool:
+        """Read one stream; returns whether it is whole."""
+        size = 0
+        async with self._post(route, {"count": count}) as response:
+            async for piece in response.content.iter_any():
+                size += len(piece)
+        return size == count * len(TOKEN)
 
     async def first_token(self, *, seconds: float) -> dict[str, float]:
         """Take the time until a stream's first token."""
@@ -81,21 +85,22 @@ class Client:
 
     async def blocks(self, *, count: int, seconds: float) -> dict[str, float]:
         """Read one large reply after another."""
-
-        async def read() -> bool:
-            size = 0
-            async with self._post("Blocks", {"count": count}) as response:
-                async for piece in response.content.iter_any():
-                    size += len(piece)
-            return size == count * BLOCK_BYTES
-
+        read = partial(self.read_blocks, count)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
+
+    async def read_blocks(self, count: int) -> bool:
+        """Read one large reply; returns whether it is whole."""
+        size = 0
+        async with self._post("Blocks", {"count": count}) as response:
+            async for piece in response.content.iter_any():
+                size += len(piece)
+        return size == count * BLOCK_BYTES
 
     async def fan_out(self) -> dict[str, float]:
         """Ask every peer at once; returns when requests had been written, since the call."""
         sent_at.clear()
         began = time.perf_counter()
-        right = await asyncio.gather(*(self._echo(peer) for peer in range(len(self._peers))))
+        right = await asyncio.gather(*(self.echo(peer) for peer in range(len(self._peers))))
         seconds = time.perf_counter() - began
         return {
             "answered": sum(right),
@@ -139,16 +144,21 @@ def note_sent() -> aiohttp.TraceConfig:
     return config
 
 
+async def connect(stack: AsyncExitStack, peers: list[str]) -> Client:
+    """Return a client for as long as the stack is open."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        trace_configs=[note_sent()] if len(peers) > 1 else [],
+    )
+    return Client(await stack.enter_async_context(session), peers)
+
+
 async def main() -> None:
     """Carry out commands until the input ends."""
     written, given = lines.begin(), lines.settings()
-    traces = [note_sent()] if len(given["peers"]) > 1 else []
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=traces,
-    ) as session:
-        client = Client(session, given["peers"])
+    async with AsyncExitStack() as stack:
+        client = await connect(stack, given["peers"])
         names = ("unary", "tokens", "first_token", "delays", "blocks", "fan_out", "hold", "finish")
         commands = {name: getattr(client, name) for name in names}
         await lines.converse(written, {"versions": lines.versions("aiohttp")}, commands)

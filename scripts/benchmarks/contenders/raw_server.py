@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
@@ -79,19 +80,26 @@ async def blocks(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def main() -> None:
-    """Serve on as many ports as there shall be peers."""
-    written = lines.begin()
+async def start(stack: AsyncExitStack, *, peers: int = 1) -> list[str]:
+    """Serve on as many ports as there shall be peers, and return their addresses."""
     app = web.Application()
     for handler in (echo, tokens, ticks, paced, held, blocks):
         app.router.add_post(f"/{handler.__name__.capitalize()}", handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    for _ in range(lines.settings().get("peers", 1)):
+    stack.push_async_callback(runner.cleanup)
+    for _ in range(peers):
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-    peers = [f"http://127.0.0.1:{address[1]}" for address in runner.addresses]
-    greeting = {"peers": peers, "versions": lines.versions("aiohttp")}
-    await lines.converse(written, greeting, {"let_go": LET_GO.set})
+    return [f"http://127.0.0.1:{address[1]}" for address in runner.addresses]
+
+
+async def main() -> None:
+    """Serve until the input ends."""
+    written = lines.begin()
+    async with AsyncExitStack() as stack:
+        addresses = await start(stack, peers=lines.settings().get("peers", 1))
+        greeting = {"peers": addresses, "versions": lines.versions("aiohttp")}
+        await lines.converse(written, greeting, {"let_go": LET_GO.set})
 
 
 if __name__ == "__main__":

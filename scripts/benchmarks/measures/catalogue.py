@@ -13,6 +13,7 @@ from . import (
     blocks,
     fan_out,
     first_token,
+    instructions,
     open_streams,
     silent_peers,
     start_up,
@@ -36,6 +37,7 @@ MEASURES: dict[str, Measure] = {
     "start_up": start_up.measure,
     "backpressure": backpressure.measure,
     "silent_peers": silent_peers.measure,
+    "instructions": instructions.measure,
 }
 QUICK_MEASURES = ("unary", "unary_many", "tokens", "first_token", "open_streams", "blocks",
                   "start_up")  # fmt: skip
