@@ -207,6 +207,7 @@ class Exchange:
             target.mode,
             encoder,
             notary,
+            digest=target.digest,
             typed=typed,
             headers=dialect.stream_headers(synapse),
         )

@@ -28,7 +28,7 @@ class Notary:
         self._started_ns = clock_ns()
 
     def sign(self, reply: str, *, chunks: int = 0, status: int = 200) -> Receipt:
-        """Return the receipt of the reply with this digest, in hex, which ends now."""
+        """Return the receipt of the reply with this digest, as `Receipt.reply`, which ends now."""
         return sign_receipt(
             self._keypair,
             self._caller,

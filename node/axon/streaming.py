@@ -23,7 +23,7 @@ from typing import Any
 from node.errors import WireError
 from node.streams import FrameKind, StreamMode, chunks_encoder_for, encoder_for
 from node.synapse import ChunkEncoder
-from node.wire import ReplyDigest
+from node.wire import DIGEST_HEADER, DigestName, ReplyDigest
 
 from .notary import Notary
 from .open_reply import OpenReply
@@ -44,6 +44,7 @@ class ReplyWriter:
         mode: How its chunks travel.
         encoder: Turns what the forward yields into chunks.
         notary: Signs the END, or None.
+        digest: By what its chunks are digested; the head names any but SHA-256.
         typed: Whether chunks are frames of a typed stream.
         headers: More headers for the reply.
 
@@ -63,6 +64,7 @@ class ReplyWriter:
         encoder: ChunkEncoder,
         notary: Notary | None,
         *,
+        digest: DigestName = DigestName.SHA256,
         typed: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -72,7 +74,7 @@ class ReplyWriter:
         self._notary = notary
         self._encode = encoder_for(mode, typed=typed)
         self._encode_chunks = chunks_encoder_for(mode, typed=typed)
-        self._digest = ReplyDigest()
+        self._digest = ReplyDigest(digest)
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._gathered: list[bytes] = []
@@ -85,15 +87,15 @@ class ReplyWriter:
         self.last_write = self._loop.time()
         self.blocked_since: float | None = None
         self._unsent = math.inf
-        self.reply = OpenReply(
-            request,
-            {
-                "Content-Type": mode.content_type,
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",  # a proxy that gathers chunks would undo streaming
-                **(headers or {}),
-            },
-        )
+        head = {
+            "Content-Type": mode.content_type,
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # a proxy that gathers chunks would undo streaming
+            **(headers or {}),
+        }
+        if digest is not DigestName.SHA256 and mode is not StreamMode.RAW:
+            head[DIGEST_HEADER] = digest
+        self.reply = OpenReply(request, head)
 
     @property
     def started(self) -> bool:
@@ -156,10 +158,11 @@ class ReplyWriter:
         """
         self._encoder.finish()
         rest = self._take()
-        digest = self._digest.hexdigest()
-        document: dict[str, Any] = {"chunks": self.chunks, "sha256": digest}
+        digest = self._digest
+        document: dict[str, Any] = {"chunks": self.chunks, digest.name: digest.hexdigest()}
         if self._notary is not None and self._mode is not StreamMode.RAW:
-            document["receipt"] = self._notary.sign(digest, chunks=self.chunks).to_document()
+            receipt = self._notary.sign(digest.signed_text(), chunks=self.chunks)
+            document["receipt"] = receipt.to_document()
         await self._end(rest, FrameKind.END, document)
 
     async def fail(self, error: WireError) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from node.errors import MalformedRequest
 from node.streams import StreamMode
+from node.wire import DigestName
 
 __all__ = ["MAX_TIMEOUT_S", "Target", "parse_target", "route_name"]
 
@@ -26,11 +27,14 @@ class Target:
         timeout_s: Seconds that the caller waits in all, or None when it doesn't say.
         mode: How it wants a streamed reply; `raw` when it doesn't say.
         receipt: Whether it wants a receipt for a unary reply; true when it doesn't say.
+        digest: By what a streamed reply is to be digested; SHA-256 when it doesn't say, or names
+            one that this node has not.
     """
 
     timeout_s: float | None
     mode: StreamMode
     receipt: bool
+    digest: DigestName = DigestName.SHA256
 
 
 def route_name(target: str) -> str:
@@ -56,6 +60,7 @@ def _parse_query(query: str) -> Target:
         timeout_s=_parse_timeout(fields.get("timeout")),
         mode=_parse_mode(fields.get("stream", "raw")),
         receipt=fields.get("receipt") != "0",
+        digest=_parse_digest(fields.get("digest")),
     )
 
 
@@ -83,3 +88,8 @@ def _parse_mode(text: str) -> StreamMode:
         return StreamMode(text)
     except ValueError:
         raise MalformedRequest(f"stream must be one of {', '.join(StreamMode)}.") from None
+
+
+def _parse_digest(text: str | None) -> DigestName:
+    # Not refused: a caller who knows a later one reads what this node has.
+    return DigestName.BLAKE3 if text == DigestName.BLAKE3 else DigestName.SHA256

@@ -132,7 +132,7 @@ def _sentences(reply: SavedReply, findings: Findings) -> Iterator[str]:
     yield f"          {_moment(receipt.ended_ns)}, by the node's clock"
     yield f"          {_duration_s(reply):.3f} s"
     yield f"reply     {_size(reply)}"
-    yield f"          SHA-256 {one_line(receipt.reply)}"
+    yield f"          {one_line(_digest(receipt.reply))}"
     yield f"scheme    {one_line(receipt.scheme)}"
     yield ""
     yield "Checked:"
@@ -159,7 +159,7 @@ def _document(reply: SavedReply, findings: Findings) -> dict[str, Any]:
         "chunks": receipt.chunks,
         "bytes": reply.reply_bytes,
         "request_sha256": receipt.request,
-        "reply_sha256": receipt.reply,
+        "reply_digest": receipt.reply,
         "nonce_ns": receipt.nonce_ns,
         "started_ns": receipt.started_ns,
         "ended_ns": receipt.ended_ns,
@@ -176,6 +176,11 @@ def _size(reply: SavedReply) -> str:
     count, size = reply.receipt.chunks, reply.reply_bytes
     pieces = "in one piece" if count == 0 else f"{count} chunk{'s' if count != 1 else ''}"
     return pieces if size is None else f"{pieces}, {size} bytes"
+
+
+def _digest(reply: str) -> str:
+    name, colon, digest = reply.partition(":")
+    return f"{name.upper()} {digest}" if colon else f"SHA-256 {reply}"
 
 
 def _duration_s(reply: SavedReply) -> float:

@@ -16,7 +16,7 @@ import aiohttp
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
 from node.streams import FrameKind, StreamDecoder, StreamMode, decoder_for
-from node.wire import Receipt, ReplyDigest
+from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
 
 from .deadlines import PhaseClock
 from .latch import Latch
@@ -210,6 +210,7 @@ class Pump:
         return decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
 
     async def _read_all(self, decoder: StreamDecoder, content: aiohttp.StreamReader) -> None:
+        self._digest = self._digest_of_head()
         while True:
             if self._full:
                 self._room.clear()
@@ -227,6 +228,16 @@ class Pump:
                 chunks=self.timing.chunks,
                 peer=str(self._peer),
             )
+
+    def _digest_of_head(self) -> ReplyDigest:
+        """Return the digest that the peer chose, which need not be the one that was asked for."""
+        name = self.headers.get(DIGEST_HEADER.lower(), DigestName.SHA256)
+        try:
+            return ReplyDigest(DigestName(name))
+        except ValueError:
+            raise BadReply(
+                "it digests its stream in a way that is not known here", peer=str(self._peer)
+            ) from None
 
     def _take(self, decoder: StreamDecoder, data: bytes) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
@@ -279,20 +290,22 @@ class Pump:
 
     def _check_end(self, payload: bytes) -> None:
         document = parse_document(payload)
-        if not {"chunks", "sha256"} <= document.keys():
-            raise BadReply("its END can't be read", peer=str(self._peer))
-        claimed = (document["chunks"], document["sha256"])
+        digest, chunks = self._digest, self._digest.chunks
+        if not {"chunks", digest.name} <= document.keys():
+            raise BadReply(
+                f"its END has no number of chunks or no {digest.name} digest",
+                peer=str(self._peer),
+            )
         receipt = document.get("receipt")
-        reply, chunks = self._digest.hexdigest(), self._digest.chunks
         if receipt is not None:
             self.receipt = checked_receipt(
                 receipt,
                 self._peer,
                 request=self._trace.request_digest,
-                reply=reply,
+                reply=digest.signed_text(),
                 chunks=chunks,
             )
-        elif claimed != (chunks, reply):
+        elif (document["chunks"], document[digest.name]) != (chunks, digest.hexdigest()):
             raise BadReceipt("its END does not match the chunks that came", peer=str(self._peer))
 
     def _end(self, error: Exception | None) -> None:

@@ -18,7 +18,7 @@ def checked_receipt(receipt: Any, peer: Peer, *, request: str, reply: str, chunk
         receipt: A JSON document, or the value of a header.
         peer: Who must have signed it.
         request: Digest of the signed request, in hex.
-        reply: Digest of the reply that came, in hex.
+        reply: Digest of the reply that came, spelt as in `Receipt.reply`.
         chunks: How many chunks came; 0 for a unary reply.
 
     Raises:

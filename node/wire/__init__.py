@@ -11,12 +11,15 @@ from __future__ import annotations
 from . import btauth, epistula, synapse_headers
 from .caller import Caller
 from .nonce_store import SharedNonceStore
-from .receipt import RECEIPT_HEADER, Receipt, ReplyDigest, sign_receipt
+from .receipt import RECEIPT_HEADER, Receipt, sign_receipt
 from .replay import ReplayGuard
+from .reply_digest import DIGEST_HEADER, DigestName, ReplyDigest
 
 __all__ = [
+    "DIGEST_HEADER",
     "RECEIPT_HEADER",
     "Caller",
+    "DigestName",
     "Receipt",
     "ReplayGuard",
     "ReplyDigest",

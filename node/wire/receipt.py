@@ -11,10 +11,8 @@ own name, so no receipt can pass for a request, nor a request for a receipt.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -26,46 +24,14 @@ from node.keys.signatures import verify_signature
 from node.keys.ss58 import ss58_decode
 
 from .caller import Caller
+from .reply_digest import ReplyDigest
 
-__all__ = ["RECEIPT_HEADER", "Receipt", "ReplyDigest", "sign_receipt"]
+__all__ = ["RECEIPT_HEADER", "Receipt", "sign_receipt"]
 
 RECEIPT_HEADER = "X-Ganglion-Receipt"
 
 _NAME = "ganglion/receipt/1"
-_LENGTH = struct.Struct(">I")
-_SMALL_BYTES = 1024
 _write_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class ReplyDigest:
-    """The running digest of a streamed reply: SHA-256 over every chunk's length and bytes.
-
-    The length is four bytes, big-endian, so that the borders of chunks are signed too.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.chunks = 0
-
-    def add(self, chunk: bytes) -> None:
-        """Take the next chunk."""
-        self.chunks += 1
-        self._hash.update(_LENGTH.pack(len(chunk)))
-        self._hash.update(chunk)
-
-    def add_all(self, chunks: Sequence[bytes]) -> None:
-        """Take the next chunks; for many small ones that costs a seventh of `add`."""
-        if len(chunks) == 1 or (chunks and len(chunks[0]) > _SMALL_BYTES):
-            for chunk in chunks:  # joining long ones would copy them for nothing
-                self.add(chunk)
-            return
-        self.chunks += len(chunks)
-        pack = _LENGTH.pack
-        self._hash.update(b"".join([pack(len(chunk)) + chunk for chunk in chunks]))
-
-    def hexdigest(self) -> str:
-        """Return the digest of the chunks so far, in hex."""
-        return self._hash.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +45,7 @@ class Receipt:
         request: SHA-256 in hex of what the caller signed.
         status: HTTP status of the reply.
         chunks: Chunks of a stream; 0 for a unary reply.
-        reply: `ReplyDigest` of a stream, or SHA-256 of a unary body, in hex.
+        reply: `ReplyDigest.signed_text` of a stream, or SHA-256 of a unary body, in hex.
         started_ns: The node's clock when the request was admitted, Unix nanoseconds.
         ended_ns: The node's clock when the reply was complete.
         scheme: The node's signature scheme.
@@ -183,22 +149,28 @@ class Receipt:
     def check_reply(self, reply: str, chunks: int) -> None:
         """Check that it is for a reply of this digest and number of chunks.
 
+        Args:
+            reply: The digest, spelt as in `Receipt.reply`.
+            chunks: How many chunks came; 0 for a unary reply.
+
         Raises:
-            BadReceipt: It is for another.
+            BadReceipt: It is for another, or by a digest that is not known here.
         """
         if (self.reply, self.chunks) != (reply, chunks):
+            ReplyDigest.like(self.reply)  # one that is not known could never match: say that
             raise BadReceipt("the receipt is for another reply than the one that came")
 
     def check_chunks(self, chunks: Iterable[bytes]) -> None:
-        """Check that it is for a stream of these chunks.
+        """Check that it is for a stream of these chunks, by the digest that it names.
 
         Raises:
-            BadReceipt: One is missing, added, altered or out of order.
+            BadReceipt: One is missing, added, altered or out of order; or the digest is not known
+                here.
         """
-        digest = ReplyDigest()
+        digest = ReplyDigest.like(self.reply)
         for chunk in chunks:
             digest.add(chunk)
-        self.check_reply(digest.hexdigest(), digest.chunks)
+        self.check_reply(digest.signed_text(), digest.chunks)
 
     def _signed_text(self) -> bytes:
         return _signed_text(
@@ -235,7 +207,7 @@ def sign_receipt(
         caller: Who asked; names the request.
         status: HTTP status of the reply.
         chunks: Chunks of a stream; 0 for a unary reply.
-        reply: Digest of the reply, in hex.
+        reply: Digest of the reply, spelt as in `Receipt.reply`.
         started_ns: Clock when the request was admitted.
         ended_ns: Clock now.
 

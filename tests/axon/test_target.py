@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from node.axon.target import parse_target, route_name
 from node.errors import MalformedRequest
 from node.streams import StreamMode
+from node.wire import DigestName
 
 
 def test_a_target_without_a_query_asks_for_raw_and_leaves_the_deadline() -> None:
@@ -30,6 +31,25 @@ def test_a_deadline_that_is_none_is_refused(timeout: str) -> None:
 def test_an_unknown_mode_is_refused_with_the_modes_there_are() -> None:
     with pytest.raises(MalformedRequest, match="frames, sse, raw"):
         parse_target("/Prompting?stream=carrier-pigeon")
+
+
+@pytest.mark.parametrize(
+    ("query", "digest"),
+    [
+        ("", DigestName.SHA256),
+        ("?digest=sha256", DigestName.SHA256),
+        ("?digest=blake3", DigestName.BLAKE3),
+        ("?stream=sse&digest=blake3", DigestName.BLAKE3),
+        ("?digest=", DigestName.SHA256),
+        ("?digest=BLAKE3", DigestName.SHA256),
+        ("?digest=md5", DigestName.SHA256),
+        ("?digest=blake3:", DigestName.SHA256),
+    ],
+)
+def test_a_digest_that_is_not_asked_for_or_not_known_is_sha256(
+    query: str, digest: DigestName
+) -> None:
+    assert parse_target(f"/Prompting{query}").digest is digest
 
 
 def test_names_are_percent_decoded() -> None:

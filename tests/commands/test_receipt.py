@@ -17,7 +17,8 @@ import pytest
 from node import Keypair, Peer, Wallet, cli
 from node.commands.saved_reply import SavedReply
 from node.keys import ss58_decode, ss58_encode
-from node.wire.receipt import Receipt, ReplyDigest, _signed_text
+from node.wire import DigestName, ReplyDigest
+from node.wire.receipt import Receipt, _signed_text
 
 from .programs import run
 from .served import PIECES, WHOLE, served
@@ -95,8 +96,9 @@ def test_a_saved_stream_is_told_in_words_and_checked_whole(
     receipt = load(saved["stream"])["receipt"]
     first = f"{peers['stream'].hotkey} answered {receipt['caller']} with status 200.\n"
     assert out.startswith(first)
-    assert "POST /StreamPrompting?timeout=10.0&stream=frames\n" in out
-    assert f"{len(PIECES)} chunks, {len(WHOLE.encode())} bytes\n" in out
+    assert "POST /StreamPrompting?timeout=10.0&stream=frames&digest=blake3\n" in out
+    digest = receipt["reply"].removeprefix("blake3:")
+    assert f"{len(PIECES)} chunks, {len(WHOLE.encode())} bytes\n          BLAKE3 {digest}\n" in out
     checked, _, rest = out.partition("Checked:\n")[2].partition("Not checked:\n")
     assert checked.count("- ") == 6
     assert rest.count("- ") == 1
@@ -132,6 +134,7 @@ def test_as_json(saved: Saved, peers: dict[str, Peer], capsys: Output) -> None:
     assert (found["axon"], found["caller"]) == (peers["stream"].hotkey, receipt["caller"])
     assert (found["status"], found["chunks"]) == (200, len(PIECES))
     assert found["bytes"] == len(WHOLE.encode())
+    assert found["reply_digest"] == receipt["reply"]
     assert found["duration_s"] == (receipt["ended_ns"] - receipt["started_ns"]) / 1e9
     assert found["checked"] == ["signature", "request", "request_ends", "request_body", "reply"]
     assert found["not_checked"] == ["hotkey"]
@@ -416,6 +419,36 @@ def signed(**changes: Any) -> Receipt:
     }
     fields |= changes
     return Receipt(**fields, signature="0x" + BOB.sign(_signed_text(**fields)).hex())
+
+
+@pytest.mark.parametrize("name", DigestName)
+def test_a_stream_is_checked_by_either_digest(
+    name: DigestName, tmp_path: Path, capsys: Output
+) -> None:
+    chunks = (b"one", b"two")
+    digest = ReplyDigest(name)
+    digest.add_all(chunks)
+    receipt = signed(reply=digest.signed_text(), chunks=2)
+    path = tmp_path / "reply.json"
+    path.write_bytes(SavedReply(receipt, chunks=chunks).encode())
+    assert verify(path) == 0
+    out = capsys.readouterr().out
+    assert f"{'SHA-256' if name == 'sha256' else 'BLAKE3'} {digest.hexdigest()}\n" in out
+    assert "- the reply is the one that was signed, in all its bytes\n" in out
+    path.write_bytes(SavedReply(receipt, chunks=(b"one", b"twO")).encode())
+    assert_refused(path, "another reply", capsys)
+
+
+def test_a_digest_that_is_not_known_is_told(tmp_path: Path, capsys: Output) -> None:
+    receipt = signed(reply="sha3:" + "0" * 64, chunks=1)
+    path = tmp_path / "reply.json"
+    path.write_bytes(SavedReply(receipt, chunks=(b"one",)).encode())
+    assert_refused(path, "'sha3', which is not known here", capsys)
+    path.write_bytes(receipt.encode())
+    assert verify(path) == 0
+    out = capsys.readouterr().out
+    assert "SHA3 " + "0" * 64 in out
+    assert "- the reply itself is not in the file\n" in out
 
 
 def request_text(**changes: str) -> bytes:

@@ -38,7 +38,7 @@ async def test_the_request_is_the_text_that_the_receipt_names(
     assert hashlib.sha256(stream.request).hexdigest() == stream.receipt.request
     lines = stream.request.decode().split("\n")
     assert lines[0] == "btauth/1"
-    assert lines[2:4] == ["POST", "/Words?timeout=5&stream=frames"]
+    assert lines[2:4] == ["POST", "/Words?timeout=5&stream=frames&digest=blake3"]
     assert lines[6:] == [dendrite.hotkey, axon.hotkey]
 
 

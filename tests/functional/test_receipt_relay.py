@@ -15,7 +15,16 @@ import pytest
 from node import Axon, Dendrite, Keypair
 from node.errors import BadReceipt
 from node.streams import Frame, FrameKind, StreamMode, decoder_for, encoder_for
-from node.wire import RECEIPT_HEADER, Caller, Receipt, ReplyDigest, btauth, sign_receipt
+from node.wire import (
+    DIGEST_HEADER,
+    RECEIPT_HEADER,
+    Caller,
+    DigestName,
+    Receipt,
+    ReplyDigest,
+    btauth,
+    sign_receipt,
+)
 from tests.raw_http import (
     RawReply,
     ask,
@@ -68,7 +77,8 @@ class Relay:
         write = encoder_for(self._mode, typed=False)
         changed = self._tamper(frames, read_caller(head, body, self._axon.hotkey))
         data = [write(*frame, number) for number, frame in enumerate(changed, 1)]
-        writer.write(reply_head(self._mode.content_type, "Transfer-Encoding: chunked"))
+        lines = [f"{DIGEST_HEADER}: {reply.header(DIGEST_HEADER)}", "Transfer-Encoding: chunked"]
+        writer.write(reply_head(self._mode.content_type, *lines))
         writer.write(chunked(*data))
         await writer.drain()
 
@@ -92,10 +102,10 @@ def with_end(frames: list[Frame], **changes: Any) -> list[Frame]:
 
 def with_right_end(frames: list[Frame], **changes: Any) -> list[Frame]:
     """Return frames whose END counts and digests what now comes before it."""
-    digest = ReplyDigest()
+    digest = ReplyDigest(DigestName.BLAKE3)
     for frame in frames[:-1]:
         digest.add(frame.payload)
-    return with_end(frames, chunks=digest.chunks, sha256=digest.hexdigest(), **changes)
+    return with_end(frames, chunks=digest.chunks, blake3=digest.hexdigest(), **changes)
 
 
 def with_receipt(frames: list[Frame], **changes: Any) -> list[Frame]:
@@ -103,12 +113,20 @@ def with_receipt(frames: list[Frame], **changes: Any) -> list[Frame]:
     return with_end(frames, receipt={**json.loads(frames[-1].payload)["receipt"], **changes})
 
 
+def reply_of(frames: list[Frame], name: DigestName) -> str:
+    """Return the digest of a stream by one of the functions, as a receipt has it."""
+    digest = ReplyDigest(name)
+    digest.add_all([frame.payload for frame in frames[:-1]])
+    return digest.signed_text()
+
+
 def forged(frames: list[Frame], caller: Caller, **changes: Any) -> list[Frame]:
     """Return frames with a receipt that is right in all, but signed by Mallory."""
     document = json.loads(frames[-1].payload)
     receipt = sign_receipt(
-        MALLORY, caller, status=200, chunks=document["chunks"], reply=document["sha256"],
-        started_ns=document["receipt"]["started_ns"], ended_ns=document["receipt"]["ended_ns"],
+        MALLORY, caller, status=200, chunks=document["chunks"],
+        reply="blake3:" + document["blake3"], started_ns=document["receipt"]["started_ns"],
+        ended_ns=document["receipt"]["ended_ns"],
     )  # fmt: skip
     return with_end(frames, receipt={**receipt.to_document(), **changes})
 
@@ -145,6 +163,11 @@ TAMPERS: dict[str, Tamper] = {
     "another nonce": lambda frames, _: with_receipt(frames, nonce_ns=5),
     "another scheme": lambda frames, _: with_receipt(frames, scheme="ed25519"),
     "another request": lambda frames, _: with_receipt(frames, request="00" * 32),
+    "a right digest by the other function": lambda frames, _: with_receipt(
+        frames, reply=reply_of(frames, DigestName.SHA256)),
+    "a digest without its name": lambda frames, _: with_receipt(
+        frames, reply=reply_of(frames, DigestName.BLAKE3).removeprefix("blake3:")),
+    "a digest by an unknown function": lambda frames, _: with_receipt(frames, reply="md5:00"),
 }  # fmt: skip
 for name, change in CHANGED.items():
     TAMPERS[name] = lambda frames, _, change=change: change(frames)  # type: ignore[misc]

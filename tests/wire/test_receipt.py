@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from node.errors import BadReceipt, BadSignature, WalletError
 from node.keys import Keypair, ss58_encode
-from node.wire import Caller, Receipt, ReplyDigest, btauth, sign_receipt
+from node.wire import Caller, DigestName, Receipt, ReplyDigest, btauth, sign_receipt
 
 NOW = 1_735_689_600_123_456_789
 ALICE = Keypair.from_uri("//Alice")
@@ -36,20 +36,10 @@ def alices_request(nonce_ns: int = NOW, target: str = TARGET) -> Caller:
     )
 
 
-def digest_of(chunks: list[bytes]) -> str:
-    digest = ReplyDigest()
-    for chunk in chunks:
-        digest.add(chunk)
-    return digest.hexdigest()
-
-
-@pytest.mark.parametrize("chunks", [[], [b"one"], [b"", b"\x00" * 70_000, b"z"]])
-def test_chunks_that_are_added_together_are_as_one_by_one(chunks: list[bytes]) -> None:
-    digest = ReplyDigest()
-    digest.add(b"before")
+def digest_of(chunks: list[bytes], name: DigestName = DigestName.SHA256) -> str:
+    digest = ReplyDigest(name)
     digest.add_all(chunks)
-    assert digest.chunks == 1 + len(chunks)
-    assert digest.hexdigest() == digest_of([b"before", *chunks])
+    return digest.signed_text()
 
 
 def signed(keypair: Keypair = BOB, **changes: Any) -> Receipt:
@@ -234,11 +224,51 @@ def test_chunks_that_are_not_those_that_were_signed(chunks: list[bytes]) -> None
         RECEIPT.check_chunks(chunks)
 
 
-@given(st.lists(st.binary(max_size=4), max_size=4), st.lists(st.binary(max_size=4), max_size=4))
-def test_two_lists_of_chunks_have_one_digest_only_if_they_are_equal(
-    first: list[bytes], second: list[bytes]
-) -> None:
-    assert (digest_of(first) == digest_of(second)) == (first == second)
+def test_the_receipt_says_by_which_function_its_chunks_are_digested() -> None:
+    receipt = signed(reply=digest_of(CHUNKS, DigestName.BLAKE3))
+    assert receipt.reply.startswith("blake3:")
+    receipt.verify(BOB.ss58_address)
+    receipt.check_chunks(CHUNKS)
+    with pytest.raises(BadReceipt, match="another reply"):
+        receipt.check_chunks([*CHUNKS[:-1], b"another"])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        digest_of(CHUNKS, DigestName.BLAKE3).removeprefix("blake3:"),
+        "blake3:" + digest_of(CHUNKS),
+        digest_of(CHUNKS, DigestName.BLAKE3).upper().replace("BLAKE3", "blake3"),
+        digest_of(CHUNKS, DigestName.BLAKE3) + " ",
+        "blake3:",
+    ],
+    ids=["no name", "the other's name", "capitals", "a space", "nothing"],
+)
+def test_a_digest_under_another_name_is_another_reply(reply: str) -> None:
+    """Also where the node itself has signed it so."""
+    with pytest.raises(BadReceipt, match="another reply"):
+        signed(reply=reply).check_chunks(CHUNKS)
+
+
+def test_the_name_of_the_function_is_signed() -> None:
+    """Who swaps a digest for a right one by the other function breaks the signature."""
+    for was, now in (
+        (DigestName.SHA256, DigestName.BLAKE3),
+        (DigestName.BLAKE3, DigestName.SHA256),
+    ):
+        swapped = replace(signed(reply=digest_of(CHUNKS, was)), reply=digest_of(CHUNKS, now))
+        swapped.check_chunks(CHUNKS)
+        with pytest.raises(BadReceipt, match="signature"):
+            swapped.verify()
+
+
+def test_a_receipt_by_an_unknown_function_holds_for_nothing_but_its_signer() -> None:
+    receipt = signed(reply="sha3:" + "0" * 64)
+    receipt.verify(BOB.ss58_address)
+    with pytest.raises(BadReceipt, match="'sha3', which is not known here"):
+        receipt.check_chunks(CHUNKS)
+    with pytest.raises(BadReceipt, match="'sha3', which is not known here"):
+        receipt.check_reply(digest_of(CHUNKS), len(CHUNKS))
 
 
 def test_no_receipt_passes_for_a_request_nor_a_request_for_a_receipt(

@@ -11,7 +11,7 @@ from node.keys import Keypair
 from node.network import Peer
 from node.streams import StreamMode
 from node.synapse import Synapse
-from node.wire import btauth
+from node.wire import DigestName, btauth
 
 __all__ = ["BtauthDialect"]
 
@@ -41,6 +41,8 @@ class BtauthDialect(Dialect):
         query = [] if deadlines.total is None else [f"timeout={deadlines.total!r}"]
         if mode is not None:
             query.append(f"stream={mode}")
+            if mode is not StreamMode.RAW:  # which has no END, so nothing to digest
+                query.append(f"digest={DigestName.BLAKE3}")
         if not receipt:
             query.append("receipt=0")
         target = synapse.route_path() + ("?" + "&".join(query) if query else "")
