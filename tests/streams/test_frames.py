@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,43 @@ def test_frames_survive_any_split(frames: list[Frame], data: st.DataObject) -> N
     assert found == [*frames, Frame(FrameKind.END, b"{}")]
     assert decoder.closed
     assert not decoder.mid_frame
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1], [4095], [4096], [4097], [65_541], [262_108], [1, 4096], [4096, 1, 1, 70_000]]
+)
+def test_long_frames_survive_parts_of_any_size(sizes: list[int]) -> None:
+    payloads = [bytes(number % 251 for number in range(size)) for size in (70_000, 5, 12_289)]
+    stream = b"".join(encode_frame(FrameKind.CHUNK, payload) for payload in payloads)
+    decoder, found, start = FrameDecoder(), [], 0
+    for size in itertools.cycle(sizes):
+        found += decoder.feed(stream[start : start + size])
+        start += size
+        if start >= len(stream):
+            break
+    assert [frame.payload for frame in found] == payloads
+    assert {type(frame.payload) for frame in found} == {bytes}
+    assert not decoder.mid_frame
+
+
+@pytest.mark.parametrize("sizes", [[1], [4096, 1]], ids=["one by one", "long and short by turns"])
+def test_a_frame_that_drips_takes_no_more_than_its_length(sizes: list[int]) -> None:
+    """An object for each part would take some 40 bytes more for each."""
+    length = 2**20
+    decoder = FrameDecoder()
+    list(decoder.feed(encode_frame(FrameKind.CHUNK, bytes(length))[:5]))
+    tracemalloc.start()
+    try:
+        arrived = 0
+        for size in itertools.cycle(sizes):
+            list(decoder.feed(bytes(size)))
+            arrived += size
+            if arrived + max(sizes) >= length:
+                break
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1.5 * length
 
 
 @given(FRAMES, st.data())
