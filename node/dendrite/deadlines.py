@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -48,8 +49,9 @@ class PhaseClock:
     """Watches one call: which phase it is in, and how much of each limit is used up.
 
     Waiting is done inside `waiting`, which raises TimeoutError when the phase's limit or the
-    total's rest has passed; `expired` then says which. Between such blocks the clock stands
-    still, so time that the caller's own reader takes is nobody's. Blocks are not nested.
+    total's rest has passed; `expired` then says which. Who waits for callbacks and not in a task
+    says `begin` and `end` instead. Between such blocks the clock stands still, so time that the
+    caller's own reader takes is nobody's. Blocks are not nested.
 
     There is one timer for the whole call. One that was set for an earlier moment than the present
     limit is left to ring and is then set anew: hardly any call gets so far, and setting a timer
@@ -67,6 +69,7 @@ class PhaseClock:
         "_phase",
         "_phase_began",
         "_rang",
+        "_ring_out",
         "_task",
         "_total",
         "expired",
@@ -83,6 +86,7 @@ class PhaseClock:
         self._alarm: asyncio.TimerHandle | None = None
         self._limit: float | None = None
         self._rang = False
+        self._ring_out: Callable[[], object] | None = None
         self._phase = "connect"
         self._phase_began = 0.0
         self.expired = "connect"
@@ -96,11 +100,8 @@ class PhaseClock:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a deadline needs a task to end")
-        self._loop = asyncio.get_running_loop()
         self._task, self._cancels = task, task.cancelling()
-        self._rang = False
-        self._phase_began = self._loop.time()
-        self._start(self._phase)
+        self.begin(self._phase, task.cancel)
 
     async def __aexit__(
         self,
@@ -108,8 +109,8 @@ class PhaseClock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._spend()
-        task, self._task, self._limit = self._task, None, None
+        self.end()
+        task, self._task = self._task, None
         if not self._rang or task is None:
             return
         # As in `asyncio.timeout`: a cancellation that came from elsewhere too stays one.
@@ -118,19 +119,33 @@ class PhaseClock:
 
     def close(self) -> None:
         """Drop the timer: the call is over."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._ring_out = self._limit = None
+        self._drop_alarm()
+
+    def begin(self, phase: str, ring_out: Callable[[], object]) -> None:
+        """Limit what is waited for until `end`; `ring_out` is called when the time has passed."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._ring_out = ring_out
+        self._rang = False
+        self._phase_began = self._loop.time()
+        self._start(phase)
+
+    def end(self) -> None:
+        """Stand still; safe to call when nothing was begun."""
+        if self._ring_out is not None:
+            self._spend()
+            self._ring_out = self._limit = None
 
     def enter(self, phase: str) -> None:
-        """Move on to another phase inside the block that is waiting."""
-        if self._task is not None:
+        """Move on to another phase while something is waited for."""
+        if self._ring_out is not None:
             self._spend()
             self._start(phase)
 
     def pause(self) -> None:
-        """Stand still inside the block that is waiting, until `enter`."""
-        if self._task is not None:
+        """Stand still while something is waited for, until `enter`."""
+        if self._ring_out is not None:
             self._spend()
             self._phase = "pause"
             self._limit = None
@@ -155,19 +170,24 @@ class PhaseClock:
 
     def _set_alarm(self, when: float) -> None:
         assert self._loop is not None
-        self.close()
+        self._drop_alarm()
         self._alarm = self._loop.call_at(when, self._ring, when)
+
+    def _drop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _ring(self, when: float) -> None:
         """End the wait, unless the limit has moved since this alarm was set."""
         self._alarm = None
-        if self._task is None or self._limit is None or self._rang:
+        if self._ring_out is None or self._limit is None or self._rang:
             return
         if self._limit > when:
             self._set_alarm(self._limit)
         else:
             self._rang = True
-            self._task.cancel()
+            self._ring_out()
 
     def _spend(self) -> None:
         """Take the time since the phase began off the limits that last over several waits."""

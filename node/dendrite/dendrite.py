@@ -116,7 +116,7 @@ class Dendrite:
             protocols, bound=bound, hotkey=self.hotkey, secret_signatures=secret_signatures
         )
         self._outbound = Outbound(self._session, self._signer, voices)
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._pumps: set[Pump] = set()
 
     def __repr__(self) -> str:
         return f"<Dendrite {self.hotkey[:8]}, {len(self._pumps)} streams open>"
@@ -144,11 +144,11 @@ class Dendrite:
 
     async def aclose(self) -> None:
         """Close every open stream and the session; safe to call twice."""
-        pumps = set(self._pumps)
+        pumps = list(self._pumps)
         for pump in pumps:
             pump.cancel()
-        if pumps:
-            await asyncio.wait(pumps)
+        for pump in pumps:
+            await pump.closed()
         await self._session.close()
 
     async def __call__(
@@ -238,9 +238,9 @@ class Dendrite:
         """
         target = _as_peer(peer)
         if isinstance(synapse, StreamingSynapse):
-            stream = self._open(
-                target, synapse, self._ask_stream(synapse, timeout), deserialize, raise_errors
-            )
+            asking = self._ask_stream(synapse, timeout)
+            stream, pump = self._prepare(target, synapse, asking, deserialize, raise_errors)
+            pump.start()
             async with stream:
                 return await stream.final()
         asking = self._ask_once(synapse, timeout)
@@ -275,9 +275,10 @@ class Dendrite:
             ConfigError: As for calling the dendrite.
         """
         asking = self._ask_stream(synapse, timeout)
-        stream = self._open(
+        stream, pump = self._prepare(
             _as_peer(peer), synapse, asking, deserialize, raise_errors, after=after, lock=lock
         )
+        pump.start()
         return OpeningStream(stream)
 
     @asynccontextmanager
@@ -392,7 +393,7 @@ class Dendrite:
     def _ask_once(self, synapse: Synapse, timeout: float | None) -> Asking:
         return Asking(synapse, self._within(timeout), receipt=self._receipts)
 
-    def _open(
+    def _prepare(
         self,
         peer: Peer,
         synapse: Synapse,
@@ -403,22 +404,14 @@ class Dendrite:
         line: StartLine | None = None,
         after: After | None = None,
         lock: AbstractAsyncContextManager[Any] | None = None,
-    ) -> Stream:
+    ) -> tuple[Stream, Pump]:
+        """Return a stream and what fills it, which is still to be started."""
         copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
         turn = self._turn(peer, synapse)
-        pump = Pump(self._outbound, peer, asking, self._limits, turn, line)
-        task = pump.start()
-        self._pumps.add(task)
-        task.add_done_callback(self._pumps.discard)
-        return Stream(
-            copy,
-            peer,
-            pump,
-            deserialize=deserialize,
-            raise_errors=raise_errors,
-            after=after,
-            lock=lock,
-        )
+        pump = Pump(self._outbound, peer, asking, self._limits, turn, line, self._pumps.discard)
+        self._pumps.add(pump)
+        options = {"deserialize": deserialize, "raise_errors": raise_errors}
+        return Stream(copy, peer, pump, **options, after=after, lock=lock), pump
 
     def _open_all(
         self,
@@ -436,10 +429,14 @@ class Dendrite:
             # More than may be out at once can't be at the line together.
             runners = self._gate.together(peers, type(synapse).__name__)
             line = StartLine(runners, _BARRIER_S)
-        return [
-            self._open(peer, synapse, asking, deserialize, raise_errors, line=line)
+        pairs = [
+            self._prepare(peer, synapse, asking, deserialize, raise_errors, line=line)
             for peer in peers
         ]
+        # Apart, so that between two requests there is no work for a third.
+        for _, pump in pairs:
+            pump.start()
+        return [stream for stream, _ in pairs]
 
     async def _ask_all(
         self,

@@ -1,10 +1,12 @@
-"""A reply as HTTP brings it: what the rest of the dendrite needs of aiohttp's client response."""
+"""A reply as HTTP brings it: what the rest of the dendrite needs of it and of its connection."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
+
+from .connection import Connection
 
 __all__ = ["HttpReply"]
 
@@ -19,21 +21,24 @@ class HttpReply:
         headers: Names in any case, and values.
         content: The body; raises aiohttp's errors.
         connection: What it comes on.
+        free: Takes the connection back.
     """
 
-    __slots__ = ("_connection", "content", "headers", "status")
+    __slots__ = ("_connection", "_free", "content", "headers", "status")
 
     def __init__(
         self,
         status: int,
         headers: Mapping[str, str],
         content: aiohttp.StreamReader,
-        connection: aiohttp.connector.Connection,
+        connection: Connection,
+        free: Callable[[Connection], None],
     ) -> None:
         self.status = status
         self.headers = headers
         self.content = content
-        self._connection: aiohttp.connector.Connection | None = connection
+        self._connection: Connection | None = connection
+        self._free = free
 
     @property
     def content_type(self) -> str:
@@ -44,17 +49,12 @@ class HttpReply:
     def release(self) -> None:
         """Keep the connection for another request if the whole reply was read, or close it."""
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        transport = connection.transport
-        if transport is None or transport.get_write_buffer_size():
-            # Answered before it had taken the whole request.
-            connection.close()
-        else:
-            connection.release()
+        if connection is not None:
+            self._free(connection)
 
     def close(self) -> None:
         """Close the connection: the peer learns that nobody listens any more."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+            self._free(connection)

@@ -1,17 +1,20 @@
 """Reading one streamed reply ahead of whoever iterates it, a bounded amount.
 
-The pump's task sends the request and reads until its buffer is full; then it stops reading, so
-the peer is held back by TCP, and the peer's clocks stand still. Arrival times are taken here, so
-they are the peer's doing even when the caller reads its streams one after another.
+The reply is taken apart in the callbacks of its connection, until the buffer is full; then nothing
+is read, so the peer is held back by TCP, and the peer's clocks stand still. Arrival times are
+taken there, so they are the peer's doing even when the caller reads its streams one after another.
+
+A task is needed only where something has to be waited for before the request can be written, and
+for replies that are no stream. With one for every stream the first chunk took two turns of the
+loop more to its reader.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-
-import aiohttp
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
@@ -19,13 +22,14 @@ from node.streams import FrameKind, StreamDecoder, StreamMode, decoder_for
 from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
 
 from .deadlines import PhaseClock
+from .http_reply import HttpReply
 from .latch import Latch
 from .receipts import checked_receipt
-from .request import Outbound
+from .request import Outbound, Written
 from .session import CallTrace
 from .startline import StartLine
 from .timing import StreamTiming
-from .translate import parse_document, refusal, translated
+from .translate import parse_document, refusal, translate
 from .turn import Turn
 from .unary import read_reply
 from .voices import Asking
@@ -57,7 +61,8 @@ class ReplyLimits:
 class Pump:
     """One streamed reply on its way.
 
-    `start` makes the task, which its dendrite owns; `cancel` or the end of the reply ends it.
+    `start` sends the request; `cancel` or the end of the reply ends it. Belongs to the running
+    loop.
 
     Args:
         outbound: What the request goes through.
@@ -66,6 +71,7 @@ class Pump:
         limits: Largest things that are taken.
         turn: What lets the request go, and is told how it went.
         line: Where it waits for others to be ready, or None.
+        on_end: Called once with this pump when it has ended.
 
     Attributes:
         timing: When things happened.
@@ -83,7 +89,9 @@ class Pump:
         limits: ReplyLimits,
         turn: Turn,
         line: StartLine | None = None,
+        on_end: Callable[[Pump], None] | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._outbound = outbound
         self._peer = peer
         self._asking = asking
@@ -91,18 +99,22 @@ class Pump:
         self._clock = PhaseClock(asking.deadlines)
         self.timing = StreamTiming()
         self._turn = turn
+        self._inside = False
+        self._on_end = on_end
         self.sent = Latch()
         self._trace = CallTrace(self._clock, self.timing, line, self.sent)
+        self._written: Written | None = None
+        self._reply: HttpReply | None = None
+        self._decoder: StreamDecoder | None = None
         self.headers: Mapping[str, str] = {}
         self.document: bytes | None = None
         self.receipt: Receipt | None = None
         self._chunks: deque[bytes] = deque()
         self._held_bytes = 0
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
+        self._waiters: set[asyncio.Future[None]] = set()
         self._full = False
         self._ended = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._digest = ReplyDigest()
         self._heartbeats = 0
         self._task: asyncio.Task[None] | None = None
@@ -112,27 +124,45 @@ class Pump:
         """What was signed; b"" until then."""
         return self._trace.request
 
-    def start(self) -> asyncio.Task[None]:
-        """Start reading; the caller keeps the task."""
-        self._task = asyncio.create_task(self._run(), name=f"stream from {self._peer}")
-        self._task.add_done_callback(self._end_unstarted)
-        return self._task
+    def start(self) -> None:
+        """Send the request: now if nothing has to be waited for, else from a task."""
+        try:
+            if self._trace.line is None and self._turn.enter_now():
+                self._inside = True
+                self.timing.restart()
+                written = self._outbound.write_now(self._peer, self._asking, self._trace)
+                if written is not None:
+                    self._listen(written)
+                    return
+        except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
+            self._finish(error)
+        else:
+            self._run(self._open())
 
     def cancel(self) -> None:
         """Close the connection, unless the reply is complete; safe to call twice."""
-        if self._task is not None and not self._ended:
-            self._task.cancel()
+        if self._task is not None and not self._task.done():
+            if not self._ended:
+                self._task.cancel()
+        else:
+            self._finish(asyncio.CancelledError())
+
+    def cancel_soon(self) -> None:
+        """As `cancel`, from a finaliser, which may run anywhere and in any thread."""
+        if not self._ended and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.cancel)
 
     async def closed(self) -> None:
         """Wait until the connection is closed or handed back."""
         if self._task is not None:
             await asyncio.wait([self._task])
+        if self._error is not None and self._written is not None:
+            await self._written.connection.closed()
 
     async def opened(self) -> None:
         """Wait until the reply's headers are there, or the pump has ended."""
         while not (self.headers or self._ended or self._chunks):
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrival()
 
     async def read(self) -> bytes:
         """Return the next chunk, or b"" when the stream is complete.
@@ -145,8 +175,7 @@ class Pump:
                 if self._error is not None:
                     raise self._error
                 return b""
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrival()
         return chunk
 
     def ready(self) -> bytes:
@@ -157,50 +186,100 @@ class Pump:
         self._held_bytes -= len(chunk)
         if self._full and self._held_bytes <= _LOW_WATER_BYTES:
             self._full = False
-            self._room.set()
+            self._on_news()
         return chunk
 
-    async def _run(self) -> None:
-        error: Exception | None = None
+    async def _arrival(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.add(waiter)
         try:
-            async with self._turn:
-                self.timing.restart()
-                with translated(self._peer, self._clock, self.timing):
-                    await self._exchange()
-        except Exception as raised:  # noqa: BLE001  border: whoever reads the stream raises it
-            error = raised
-        except asyncio.CancelledError:
-            error = StreamInterrupted(_CLOSED, chunks=self.timing.chunks, peer=str(self._peer))
-            raise
+            await waiter
         finally:
-            self._end(error)
+            self._waiters.discard(waiter)
 
-    def _end_unstarted(self, _task: asyncio.Task[None]) -> None:
-        """End a pump that was cancelled before its first step, which no `finally` sees."""
-        if not self._ended:
-            self._end(StreamInterrupted(_CLOSED, chunks=0, peer=str(self._peer)))
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    async def _exchange(self) -> None:
-        async with self._clock.waiting("connect"):
-            response, question = await self._outbound.send(self._peer, self._asking, self._trace)
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._loop.create_task(work, name=f"stream from {self._peer}")
+        self._task.add_done_callback(self._end_unstarted)
+
+    def _end_unstarted(self, task: asyncio.Task[None]) -> None:
+        """End a pump whose task was cancelled before its first step, which no `except` sees."""
+        if task.cancelled():
+            self._finish(asyncio.CancelledError())
+
+    async def _open(self) -> None:
+        """Send the request once its turn has come and the connection stands."""
         try:
-            self._turn.answered()
-            self.headers = {name.lower(): value for name, value in response.headers.items()}
-            self._arrived.set()
-            if response.content_type == "application/json":
-                async with self._clock.waiting("idle"):
-                    self.document, self.receipt = await read_reply(
-                        response, self._peer, self._limits.reply_bytes, self._trace
-                    )
-            else:
-                mode = question.mode or StreamMode.FRAMES
-                decoder = self._decoder_of(mode, response.content_type)
-                await self._read_all(decoder, response.content)
-        except BaseException:
-            # Closing, not releasing: the peer learns at once that nobody listens any more.
-            response.close()
+            if not self._inside:
+                await self._turn.enter()
+                self._inside = True
+                self.timing.restart()
+            async with self._clock.waiting("connect"):
+                written = await self._outbound.write(self._peer, self._asking, self._trace)
+        except asyncio.CancelledError as error:
+            self._finish(error)
             raise
-        response.release()
+        except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
+            self._finish(error)
+        else:
+            self._listen(written)
+
+    def _listen(self, written: Written) -> None:
+        self._written = written
+        self._clock.begin("first_byte", written.connection.time_out)
+        written.connection.on_news = self._on_news
+
+    def _on_news(self) -> None:
+        """Take what has come on the connection."""
+        try:
+            if self._decoder is None:
+                self._begin_reply()
+            if self._decoder is not None:
+                self._read_all(self._decoder)
+        except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
+            self._finish(error)
+
+    def _begin_reply(self) -> None:
+        """Look at the head of the reply, if it is there, and find out how to read the rest."""
+        assert self._written is not None
+        reply = self._outbound.reply_on(self._written)
+        if reply is None:
+            return
+        self._reply = reply
+        self.timing.headers_s = self.timing.now()
+        if reply.status == 200:
+            self._outbound.check(self._peer, self._written, reply)
+            self._turn.answered()
+            self.headers = reply.headers
+        if reply.status != 200 or reply.content_type == "application/json":
+            self._written.connection.on_news = None
+            self._clock.end()
+            self._run(self._read_whole(reply))
+            return
+        mode = self._written.question.mode or StreamMode.FRAMES
+        self._digest = self._digest_of_head()
+        self._decoder = self._decoder_of(mode, reply.content_type)
+
+    async def _read_whole(self, reply: HttpReply) -> None:
+        """Read a reply that is no stream: a refusal, or the whole answer at once."""
+        try:
+            async with self._clock.waiting("idle"):
+                if reply.status != 200:
+                    raise await self._outbound.refusal_in(self._peer, reply)
+                self.document, self.receipt = await read_reply(
+                    reply, self._peer, self._limits.reply_bytes, self._trace
+                )
+        except asyncio.CancelledError as error:
+            self._finish(error)
+            raise
+        except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
+            self._finish(error)
+        else:
+            self._finish(None)
 
     def _decoder_of(self, mode: StreamMode, content_type: str) -> StreamDecoder:
         if content_type != mode.content_type:
@@ -209,19 +288,24 @@ class Pump:
             )
         return decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
 
-    async def _read_all(self, decoder: StreamDecoder, content: aiohttp.StreamReader) -> None:
-        self._digest = self._digest_of_head()
-        while True:
-            if self._full:
-                self._room.clear()
-                await self._room.wait()
+    def _read_all(self, decoder: StreamDecoder) -> None:
+        """Take all that has come, as far as there is room for it."""
+        assert self._reply is not None
+        content = self._reply.content
+        while not self._full:
             data = content.read_nowait()
-            if not data and not content.at_eof():
-                async with self._clock.waiting("idle" if self.timing.chunks else "first_byte"):
-                    data = await content.readany()
-            if not data:
-                break
-            self._take(decoder, data)
+            if data:
+                self._take(decoder, data)
+            elif content.at_eof():
+                self._check_closed(decoder)
+                self._finish(None)
+                return
+            else:
+                self._clock.enter("idle" if self.timing.chunks else "first_byte")
+                return
+        self._clock.pause()
+
+    def _check_closed(self, decoder: StreamDecoder) -> None:
         if not decoder.closed:
             raise StreamInterrupted(
                 "the stream broke off before its END",
@@ -253,7 +337,7 @@ class Pump:
             raise
         finally:
             self.timing.count(self._digest.chunks - chunks, self._held_bytes - held)
-            self._arrived.set()
+            self._wake()
 
     def _take_other(self, kind: FrameKind, payload: bytes) -> None:
         if kind is FrameKind.ERROR:
@@ -308,13 +392,38 @@ class Pump:
         elif (document["chunks"], document[digest.name]) != (chunks, digest.hexdigest()):
             raise BadReceipt("its END does not match the chunks that came", peer=str(self._peer))
 
-    def _end(self, error: Exception | None) -> None:
+    def _finish(self, error: BaseException | None) -> None:
+        """End the pump, with an error or without, and the exchange with it."""
+        if self._ended:
+            return
+        if error is not None:
+            error = translate(error, self._peer, self._clock, self.timing)
+        self._ended = True
+        self._clock.close()
+        self._give_back(whole=error is None)
+        if self._inside:
+            self._turn.leave(error)
         line = self._trace.line
         if line is not None and self.timing.connected_s is None:
             line.withdraw()
-        self._clock.close()
-        self._ended = True
+        if isinstance(error, asyncio.CancelledError):
+            error = StreamInterrupted(_CLOSED, chunks=self.timing.chunks, peer=str(self._peer))
         self._error = error
         self.timing.total_s = self.timing.now()
         self.sent.set()
-        self._arrived.set()
+        self._wake()
+        if self._on_end is not None:
+            self._on_end(self)
+
+    def _give_back(self, *, whole: bool) -> None:
+        """Hand the connection back; closed, not kept, if somebody left before the end of a reply.
+
+        So the peer learns at once that nobody listens any more.
+        """
+        if self._reply is None:
+            if self._written is not None:
+                self._outbound.drop(self._written)
+        elif whole:
+            self._reply.release()
+        else:
+            self._reply.close()

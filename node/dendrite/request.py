@@ -10,6 +10,7 @@ from node.errors import BadReply, PeerRefused, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
 
+from .connection import Connection
 from .dialect import Dialect, SignedRequest
 from .http_reply import HttpReply
 from .question import Question
@@ -17,7 +18,7 @@ from .session import CallTrace, Session
 from .translate import refusal
 from .voices import Asking, Voices
 
-__all__ = ["Outbound", "Sent", "Signer"]
+__all__ = ["Outbound", "Signer", "Written"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 
@@ -51,10 +52,17 @@ class Signer:
         return dialect.sign(self._keypair, question, peer, self._last_ns)
 
 
-class Sent(NamedTuple):
-    """A request that was answered with status 200."""
+class Written(NamedTuple):
+    """A request that is on the wire.
 
-    response: HttpReply
+    Attributes:
+        connection: What its reply comes on; whoever has this gives it back.
+        dialect: What it was signed in.
+        question: What was asked.
+    """
+
+    connection: Connection
+    dialect: Dialect
     question: Question
 
 
@@ -72,50 +80,103 @@ class Outbound:
         self._signer = signer
         self._voices = voices
 
-    async def send(self, peer: Peer, asking: Asking, trace: CallTrace) -> Sent:
-        """Sign and send one request, and return the reply when its status is 200.
+    def write_now(self, peer: Peer, asking: Asking, trace: CallTrace) -> Written | None:
+        """Sign and write a request if nothing has to be waited for, else return None.
 
-        The caller closes or releases the response. Runs inside the trace's clock; aiohttp's
-        errors pass.
+        Nothing has to be when a connection was kept and the peer's protocol is known. Raises as
+        `write`.
+        """
+        _check_address(peer)
+        dialect = self._voices.known(peer)
+        connection = None if dialect is None else self._session.take(peer)
+        if dialect is None or connection is None:
+            return None
+        try:
+            question = asking.in_words_of(dialect)
+            head = self._signed_head(peer, dialect, question, trace)
+            self._session.write(connection, head, question.body, trace)
+        except BaseException:
+            self._session.drop(connection)
+            raise
+        return Written(connection, dialect, question)
+
+    async def write(self, peer: Peer, asking: Asking, trace: CallTrace) -> Written:
+        """Sign and write a request, on a new connection where none was kept.
+
+        Runs inside the trace's clock; aiohttp's errors pass.
 
         Raises:
             PeerUnreachable: The peer publishes no address.
-            PeerRefused: The status is not 200, or there is no protocol in common.
-            BadReply: The reply is encoded.
+            PeerRefused: There is no protocol in common.
             WalletError: The key can't sign in the peer's protocol.
         """
-        if not peer.is_serving:
-            raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
+        _check_address(peer)
         dialect = await self._voices.pick(peer, self._session, trace)
         question = asking.in_words_of(dialect)
-        signed = self._signer.sign(dialect, question, peer)
-        trace.request = signed.payload
-        response = await self._session.post(
-            peer,
-            question.target,
-            question.body,
-            {**question.headers, **signed.headers, "Content-Type": "application/json"},
-            trace,
-        )
+        head = self._signed_head(peer, dialect, question, trace)
+        connection = await self._session.start(peer, head, question.body, trace)
+        return Written(connection, dialect, question)
+
+    async def answer(self, peer: Peer, written: Written, trace: CallTrace) -> HttpReply:
+        """Wait for the reply to a request and return it when its status is 200.
+
+        The caller closes or releases it. aiohttp's errors pass.
+
+        Raises:
+            PeerRefused: The status is another, or a header tells a failure.
+            BadReply: The reply is encoded.
+        """
+        reply = await self._session.reply_on(written.connection)
         trace.timing.headers_s = trace.timing.now()
         trace.clock.enter("idle")
         try:
-            await _check_status(response, peer)
-            dialect.check_reply(response.headers, peer)
-        except BaseException as error:
-            if isinstance(error, PeerRefused) and error.code == "missing_signature":
-                self._voices.forget(peer)
-            response.close()
+            if reply.status != 200:
+                raise await self.refusal_in(peer, reply)
+            self.check(peer, written, reply)
+        except BaseException:
+            reply.close()
             raise
-        return Sent(response, question)
+        return reply
+
+    def reply_on(self, written: Written) -> HttpReply | None:
+        """Return the reply to a request if its head has come; raises as `Connection.reply`."""
+        return self._session.reply_now(written.connection)
+
+    def drop(self, written: Written) -> None:
+        """Close the connection of a request, whose reply nobody wants any more."""
+        self._session.drop(written.connection)
+
+    def check(self, peer: Peer, written: Written, reply: HttpReply) -> None:
+        """Check the headers of a reply with status 200.
+
+        Raises:
+            BadReply: It is encoded.
+            PeerRefused: The headers tell a failure.
+        """
+        if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise BadReply("it sent an encoded reply, which was not asked for", peer=str(peer))
+        written.dialect.check_reply(reply.headers, peer)
+
+    async def refusal_in(self, peer: Peer, reply: HttpReply) -> PeerRefused:
+        """Return the error that an error reply stands for, once its body has come."""
+        body = await _read_some(reply, _MAX_ERROR_BYTES)
+        error = refusal(str(peer), reply.status, body, reply.headers.get("Retry-After"))
+        if error.code == "missing_signature":
+            self._voices.forget(peer)
+        return error
+
+    def _signed_head(
+        self, peer: Peer, dialect: Dialect, question: Question, trace: CallTrace
+    ) -> bytes:
+        signed = self._signer.sign(dialect, question, peer)
+        trace.request = signed.payload
+        headers = {**question.headers, **signed.headers, "Content-Type": "application/json"}
+        return self._session.head(peer, question.target, question.body, headers)
 
 
-async def _check_status(response: HttpReply, peer: Peer) -> None:
-    if response.status != 200:
-        body = await _read_some(response, _MAX_ERROR_BYTES)
-        raise refusal(str(peer), response.status, body, response.headers.get("Retry-After"))
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise BadReply("it sent an encoded reply, which was not asked for", peer=str(peer))
+def _check_address(peer: Peer) -> None:
+    if not peer.is_serving:
+        raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
 
 
 async def _read_some(response: HttpReply, limit: int) -> bytes:

@@ -1,28 +1,22 @@
-"""The connections of a dendrite, and what it tells about each request on its way out.
-
-Connections are made, kept and closed by aiohttp's connector, and replies are parsed by its
-protocol; requests are written here. A request of ours has a known length, no cookies, redirects,
-proxies or compression, so its head is one text: this takes 25 us where `ClientSession` takes 130.
-"""
+"""The connections of a dendrite, and what it tells about each request on its way out."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import select
-import socket
-from collections.abc import Awaitable, Callable, Mapping
+import warnings
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from yarl import URL
 
 from node.network import Peer
-from node.version import VERSION
 
+from .connection import Connection
+from .connector import Connector, Dial
 from .deadlines import PhaseClock
+from .head import encode_head, same_lines
 from .http_reply import HttpReply
 from .latch import Latch
 from .public_socket import public_socket
@@ -31,12 +25,9 @@ from .timing import StreamTiming
 
 __all__ = ["CallTrace", "Dial", "Session"]
 
-Dial = Callable[[str, int], Awaitable[socket.socket | None]]
-
 _MAX_PLACES = 4096
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
-# Joined with its head a body costs a copy; apart from it, a small one costs a packet.
-_MAX_JOINED_BYTES = 64 * 1024
+# Peers close what is idle for longer, often at a minute or so.
+_KEEP_S = 15.0
 
 
 @dataclass(slots=True)
@@ -78,10 +69,11 @@ class CallTrace:
 
 
 class Session:
-    """Makes aiohttp's connector on first use, since that needs a running loop.
+    """Makes connections, and keeps those that may carry another request.
 
-    The number of connections is not limited here, so no request waits in a pool and no peer's
-    time is charged with waiting. Whoever made it closes it.
+    aiohttp's connector, made on first use since that needs a running loop, looks names up and
+    connects; what happens afterwards is here. The number of connections is not limited, so no
+    request waits in a pool and no peer's time is charged with waiting. Whoever made it closes it.
 
     Args:
         allow_private: Whether to connect to addresses that are not of the open net.
@@ -91,8 +83,15 @@ class Session:
     def __init__(self, *, allow_private: bool = True, dial: Dial | None = None) -> None:
         self._socket_factory = None if allow_private else public_socket
         self._dial = dial
-        self._connector: _Connector | None = None
-        self._places: dict[tuple[str, int], _Place] = {}
+        self._connector: Connector | None = None
+        self._heads: dict[tuple[str, int], str] = {}
+        self._open: dict[Connection, tuple[str, int]] = {}
+        self._idle: dict[tuple[str, int], list[Connection]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def __del__(self) -> None:
+        if self._open:
+            warnings.warn(f"unclosed session {self!r}", ResourceWarning, source=self, stacklevel=1)
 
     @property
     def closed(self) -> bool:
@@ -109,150 +108,164 @@ class Session:
         Raises:
             ValueError: A header holds what would end it.
         """
-        place = self._place_of(peer)
-        head = place.head_of("POST", target, {**headers, "Content-Length": str(len(body))})
-        return await self._exchange(place, head, body, trace)
+        connection = await self.start(peer, self.head(peer, target, body, headers), body, trace)
+        return await self.reply_on(connection)
 
     async def get(self, peer: Peer, trace: CallTrace) -> HttpReply:
         """Fetch the page at `/`, which needs no signature; otherwise as `post`."""
-        place = self._place_of(peer)
-        head = place.head_of("GET", "/", {})
+        head = encode_head("GET", "/", self._same_of(peer), {})
         try:
-            return await self._exchange(place, head, b"", trace)
+            return await self.reply_on(await self.start(peer, head, b"", trace))
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
             # A connection that was kept and that the peer had closed; a GET may go twice.
-            return await self._exchange(place, head, b"", trace)
+            return await self.reply_on(await self.start(peer, head, b"", trace))
 
-    async def _exchange(
-        self, place: _Place, head: bytes, body: bytes, trace: CallTrace
-    ) -> HttpReply:
-        connection = await self._open().connect(place.route, [], _NO_TIMEOUT)
-        if _has_ended(connection):
-            connection.close()
-            connection = await self._open().connect(place.route, [], _NO_TIMEOUT)
-        try:
-            await trace.connected()
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None:
-                raise aiohttp.ClientConnectionResetError("closed while it waited to be used")
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-            if len(body) <= _MAX_JOINED_BYTES:
-                transport.write(head + body)
-            else:
-                transport.write(head)
-                transport.write(body)
-            trace.written()
-            message, content = await protocol.read()
-            while 100 <= message.code < 200 and message.code != 101:
-                message, content = await protocol.read()
-        except BaseException:
-            connection.close()
-            raise
-        return HttpReply(message.code, message.headers, content, connection)
-
-    def _place_of(self, peer: Peer) -> _Place:
-        place = self._places.get((peer.ip, peer.port))
-        if place is None:
-            if len(self._places) >= _MAX_PLACES:
-                self._places.clear()
-            place = self._places[peer.ip, peer.port] = _Place.of(peer)
-        return place
-
-    def _open(self) -> _Connector:
-        if self._connector is None or self._connector.closed:
-            self._connector = _Connector(
-                limit=0,
-                limit_per_host=0,
-                socket_factory=self._socket_factory,
-                dial=self._dial,
-            )
-        return self._connector
-
-    async def close(self) -> None:
-        """Close the connections; safe to call twice."""
-        connector, self._connector = self._connector, None
-        self._places.clear()
-        if connector is not None:
-            await connector.close()
-
-
-def _has_ended(connection: aiohttp.connector.Connection) -> bool:
-    """Tell whether a kept connection was closed by its peer, which the loop may not know yet.
-
-    A request that is written to such a one is lost, and must not be sent again by itself.
-    """
-    if connection.transport is None:
-        return True
-    sock = connection.transport.get_extra_info("socket")
-    if sock is None or not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-class _Place(NamedTuple):
-    """What every request to one address has in common.
-
-    Attributes:
-        route: Stands for such a request where aiohttp looks for a connection; never sent itself.
-        head: The header lines that are always the same.
-    """
-
-    route: aiohttp.ClientRequest
-    head: str
-
-    @classmethod
-    def of(cls, peer: Peer) -> _Place:
-        url = URL(peer.url)
-        host = peer.endpoint.removesuffix(":80") if peer.port == 80 else peer.endpoint
-        lines = (
-            f"Host: {host}",
-            f"User-Agent: ganglion/{VERSION}",
-            "Accept: */*",
-            "Accept-Encoding: identity",
-        )
-        route = aiohttp.ClientRequest("POST", url, loop=asyncio.get_running_loop())
-        return cls(route, "\r\n".join(lines))
-
-    def head_of(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
-        """Return the head of a request.
+    def head(self, peer: Peer, target: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return the head of a request with a body.
 
         Raises:
             ValueError: A line holds what would end it.
         """
-        lines = [f"{method} {target} HTTP/1.1", self.head]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        head = "\r\n".join(lines)
-        breaks = self.head.count("\n") + len(lines) - 1
-        if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
-            raise ValueError("a header of the request holds a line break")
-        return f"{head}\r\n\r\n".encode()
+        framed = {**headers, "Content-Length": str(len(body))}
+        return encode_head("POST", target, self._same_of(peer), framed)
 
+    def take(self, peer: Peer) -> Connection | None:
+        """Return the kept connection that was free last, if one is alive; the caller frees it."""
+        idle = self._idle.get((peer.ip, peer.port))
+        while idle:
+            connection = idle.pop()
+            if not connection.has_ended() and connection.kept_at >= _now() - _KEEP_S:
+                return connection
+            self.drop(connection)
+        return None
 
-class _Connector(aiohttp.TCPConnector):
-    """Makes connections by TCP, or over sockets of `dial`."""
+    async def start(self, peer: Peer, head: bytes, body: bytes, trace: CallTrace) -> Connection:
+        """Write a request on a kept connection or a new one, which the caller frees.
 
-    def __init__(self, *, dial: Dial | None, **options: Any) -> None:
-        super().__init__(**options)
-        self._dial = dial
-
-    async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        """Make a new connection, over a socket of `dial` where it gives one.
-
-        The method that aiohttp's connectors differ in; its `UnixConnector` is the model.
+        aiohttp's errors pass.
         """
-        key = req.connection_key
-        sock: socket.socket | None = None
-        if self._dial is not None:
-            sock = await self._dial(key.host, key.port or 80)
-        if sock is None:
-            return await super()._create_connection(req, traces, timeout)
+        connection = self.take(peer) or await self._connect(peer)
         try:
-            _, protocol = await self._loop.create_connection(self._factory, sock=sock)
+            await trace.connected()
+            self.write(connection, head, body, trace)
         except BaseException:
-            sock.close()
+            self.drop(connection)
             raise
-        return protocol
+        return connection
+
+    def write(self, connection: Connection, head: bytes, body: bytes, trace: CallTrace) -> None:
+        """Write a request on a connection that was taken.
+
+        Raises:
+            aiohttp.ClientConnectionResetError: It was closed.
+        """
+        if trace.timing.connected_s is None:
+            trace.timing.connected_s = trace.timing.now()
+        connection.ask(head, body)
+        trace.written()
+
+    async def reply_on(self, connection: Connection) -> HttpReply:
+        """Wait for the head of the reply on a connection that carries a request.
+
+        aiohttp's errors pass, and then the connection is closed.
+        """
+        try:
+            await connection.replied()
+            reply = self.reply_now(connection)
+        except BaseException:
+            self.drop(connection)
+            raise
+        assert reply is not None
+        return reply
+
+    def reply_now(self, connection: Connection) -> HttpReply | None:
+        """Return the reply on a connection if its head has come; raises as `Connection.reply`."""
+        came = connection.reply()
+        if came is None:
+            return None
+        message, content = came
+        return HttpReply(message.code, message.headers, content, connection, self.free)
+
+    def free(self, connection: Connection) -> None:
+        """End the exchange on a connection, and keep it if it may carry another."""
+        place = self._open.get(connection)
+        if not connection.finish() or place is None:
+            self.drop(connection)
+            return
+        loop = asyncio.get_running_loop()
+        connection.kept_at = loop.time()
+        self._idle.setdefault(place, []).append(connection)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_KEEP_S, _sweep, weakref.ref(self))
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection."""
+        connection.close()
+        self._open.pop(connection, None)
+
+    async def _connect(self, peer: Peer) -> Connection:
+        connector = self._opened()
+        connection = await connector.connected(peer)
+        if connector.closed:
+            connection.close()
+            raise aiohttp.ClientConnectionError("the session was closed")
+        self._open[connection] = (peer.ip, peer.port)
+        return connection
+
+    def _same_of(self, peer: Peer) -> str:
+        """Return the header lines that are the same in every request to a peer."""
+        place = (peer.ip, peer.port)
+        same = self._heads.get(place)
+        if same is None:
+            if len(self._heads) >= _MAX_PLACES:
+                self._heads.clear()
+            same = self._heads[place] = same_lines(peer)
+        return same
+
+    def _opened(self) -> Connector:
+        if self._connector is None or self._connector.closed:
+            self._connector = Connector(socket_factory=self._socket_factory, dial=self._dial)
+        return self._connector
+
+    def sweep(self) -> None:
+        """Close what was kept for too long or is closed already; comes again while any is kept."""
+        self._sweeping = None
+        since = _now() - _KEEP_S
+        kept: dict[tuple[str, int], list[Connection]] = {}
+        for place, idle in self._idle.items():
+            for connection in idle:
+                if connection.kept_at > since and connection.transport is not None:
+                    kept.setdefault(place, []).append(connection)
+                else:
+                    self.drop(connection)
+        self._idle = kept
+        if kept:
+            loop = asyncio.get_running_loop()
+            self._sweeping = loop.call_later(_KEEP_S, _sweep, weakref.ref(self))
+
+    async def close(self) -> None:
+        """Close the connections; safe to call twice."""
+        connector, self._connector = self._connector, None
+        connections = list(self._open)
+        self._open.clear()
+        self._idle.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for connection in connections:
+            connection.fail(aiohttp.ClientConnectionResetError("the session was closed"))
+        for connection in connections:
+            await connection.closed()
+        if connector is not None:
+            await connector.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _sweep(session: weakref.ref[Session]) -> None:
+    """Sweep a session, unless nobody has it any more."""
+    here = session()
+    if here is not None:
+        here.sweep()

@@ -111,7 +111,7 @@ class Stream:
     def __del__(self) -> None:
         # A stream that was dropped without a reader must not keep its peer working.
         if self._pump is not None and not self._done.is_set():
-            self._pump.cancel()
+            self._pump.cancel_soon()
 
     @property
     def timing(self) -> StreamTiming:

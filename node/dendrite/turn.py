@@ -57,17 +57,38 @@ class Turn:
         self._answered = False
 
     async def __aenter__(self) -> None:
-        dormancy, place = self._dormancy, self._place
-        if place is not None:
-            if dormancy is not None:
-                dormancy.check(self._peer)
-            await place.take()
-        if dormancy is not None:
+        await self.enter()
+
+    async def enter(self) -> None:
+        """Enter, once there is a place; `leave` leaves.
+
+        Raises:
+            PeerDormant: The peer is dormant.
+        """
+        if self._place is not None:
+            if self._dormancy is not None:
+                self._dormancy.check(self._peer)
+            await self._place.take()
+        self._begin()
+
+    def enter_now(self) -> bool:
+        """Enter if that waits for nothing, and tell whether it did; otherwise as `enter`.
+
+        Raises:
+            PeerDormant: The peer is dormant.
+        """
+        if self._place is not None:
+            return False
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        if self._dormancy is not None:
             try:
-                self._probe = dormancy.begin(self._peer)
+                self._probe = self._dormancy.begin(self._peer)
             except BaseException:
-                if place is not None:
-                    place.leave()
+                if self._place is not None:
+                    self._place.leave()
                 raise
 
     def answered(self) -> None:
@@ -82,6 +103,10 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.leave(error)
+
+    def leave(self, error: BaseException | None) -> None:
+        """Give the place back and tell how the request went; as the end of the block does."""
         if self._place is not None:
             self._place.leave()
         if self._dormancy is None:

@@ -39,14 +39,18 @@ async def call_unary(
     asked = synapse.question_fields()
     with translated(peer, clock, timing):
         try:
-            async with clock.waiting("connect"):
-                response, _ = await outbound.send(peer, asking, trace)
-                try:
-                    body, receipt = await read_reply(response, peer, max_reply_bytes, trace)
-                except BaseException:
-                    response.close()
-                    raise
-                response.release()
+            written = outbound.write_now(peer, asking, trace)
+            if written is None:
+                async with clock.waiting("connect"):
+                    written = await outbound.write(peer, asking, trace)
+            clock.begin("first_byte", written.connection.time_out)
+            response = await outbound.answer(peer, written, trace)
+            try:
+                body, receipt = await read_reply(response, peer, max_reply_bytes, trace)
+            except BaseException:
+                response.close()
+                raise
+            response.release()
         finally:
             clock.close()
     try:

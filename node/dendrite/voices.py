@@ -51,6 +51,7 @@ class Voices:
                 f"a dendrite's protocols are of {', '.join(DIALECTS)}, not {chosen!r}"
             )
         self._dialects = {name: DIALECTS[name](**options) for name in chosen}
+        self._only = self._dialects[chosen[0]] if len(self._dialects) == 1 else None
         self._remembered: OrderedDict[tuple[bytes, str], str] = OrderedDict()
 
     async def pick(self, peer: Peer, session: Session, trace: CallTrace) -> Dialect:
@@ -60,18 +61,26 @@ class Voices:
             PeerRefused: It accepts none that may be spoken, or can't say now.
             aiohttp.ClientError: It could not be asked.
         """
-        if peer.protocols:
-            return self._common(peer, peer.protocols)
-        if len(self._dialects) == 1:
-            return next(iter(self._dialects.values()))
-        key = (peer.public_key, peer.url)
-        name = self._remembered.get(key)
-        if name is None:
-            name = self._common(peer, await _ask(peer, session, trace)).name
-            self._remembered[key] = name
+        dialect = self.known(peer)
+        if dialect is None:
+            dialect = self._common(peer, await _ask(peer, session, trace))
+            self._remembered[peer.public_key, peer.url] = dialect.name
             if len(self._remembered) > _MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
-        return self._dialects[name]
+        return dialect
+
+    def known(self, peer: Peer) -> Dialect | None:
+        """Return the dialect to speak with a peer, or None if it has to be asked first.
+
+        Raises:
+            PeerRefused: It accepts none that may be spoken.
+        """
+        if peer.protocols:
+            return self._common(peer, peer.protocols)
+        if self._only is not None:
+            return self._only
+        name = self._remembered.get((peer.public_key, peer.url))
+        return None if name is None else self._dialects[name]
 
     def forget(self, peer: Peer) -> None:
         """Ask this peer again next time: it did not know the protocol that it was spoken to in."""

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
-import aiohttp
 import pytest
 
 from node import Axon, Dendrite, Keypair, Peer
 from node.dendrite import dendrite as dendrite_module
+from node.dendrite.connector import Connector
 from node.errors import ConfigError
 
 from .open_sockets import open_sockets
@@ -63,13 +63,13 @@ async def node(bob: Keypair) -> AsyncIterator[Node]:
 def connect_after(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that connections take to come about, in the order in which they are made."""
     delays: list[float] = []
-    connect = aiohttp.TCPConnector.connect
+    connect = Connector.connected
 
     async def slow(self: Any, *args: Any, **options: Any) -> Any:
         await asyncio.sleep(delays.pop(0) if delays else 0)
         return await connect(self, *args, **options)
 
-    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow)
+    monkeypatch.setattr(Connector, "connected", slow)
     return delays
 
 
