@@ -197,8 +197,12 @@ class PhaseClock:
         if self._phase == "pause":
             return
         if self._total is not None:
-            self._total = max(0.0, self._total - spent)
+            self._total = _less(self._total, spent)
         if self._phase == "connect" and self._connect is not None:
-            self._connect = max(0.0, self._connect - spent)
+            self._connect = _less(self._connect, spent)
         elif self._phase == "first_byte" and self._first_byte is not None:
-            self._first_byte = max(0.0, self._first_byte - spent)
+            self._first_byte = _less(self._first_byte, spent)
+
+
+def _less(limit: float, spent: float) -> float:
+    return limit - spent if spent < limit else 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from node.streams import StreamMode
 
@@ -12,8 +13,7 @@ from .deadlines import Deadlines
 __all__ = ["Question"]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request without what differs from peer to peer, its signature above all.
 
     Attributes:
@@ -32,4 +32,4 @@ class Question:
     deadlines: Deadlines
     mode: StreamMode | None
     body_hash: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})

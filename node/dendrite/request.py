@@ -128,7 +128,8 @@ class Outbound:
         """
         reply = await self._session.reply_on(written.connection)
         trace.timing.headers_s = trace.timing.now()
-        trace.clock.enter("idle")
+        if not reply.content.is_eof():
+            trace.clock.enter("idle")
         try:
             if reply.status != 200:
                 raise await self.refusal_in(peer, reply)

@@ -13,17 +13,13 @@ __all__ = ["copy_to_ask", "result_of", "settle"]
 
 logger = logging.getLogger(__name__)
 
-_NOBODY = TerminalInfo()
-
 
 def copy_to_ask(synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | None) -> Synapse:
     """Return a call's own copy of a synapse, with its two ends and how long it may take."""
     # What is set here is known to fit, and validating it took 50 us of a call.
     values: dict[str, Any] = {
-        "dendrite": _NOBODY.model_copy(update={"hotkey": hotkey}),
-        "axon": _NOBODY.model_copy(
-            update={"hotkey": peer.hotkey, "ip": peer.ip, "port": peer.port}
-        ),
+        "dendrite": TerminalInfo.known(hotkey=hotkey),
+        "axon": TerminalInfo.known(hotkey=peer.hotkey, ip=peer.ip, port=peer.port),
     }
     if timeout_s is not None:
         values["timeout"] = float(timeout_s)

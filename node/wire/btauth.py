@@ -87,11 +87,15 @@ class Claim(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """A signed request: its headers, what was signed, and the digest by which receipts name it."""
+    """A signed request: its headers, and what was signed."""
 
     headers: dict[str, str]
     payload: bytes
-    request_digest: str
+
+    @property
+    def request_digest(self) -> str:
+        """The digest by which receipts name the request."""
+        return hashlib.sha256(self.payload).hexdigest()
 
 
 def signed_payload(
@@ -191,7 +195,7 @@ def sign_digest(
         headers["X-Bittensor-Crypto"] = keypair.scheme
     if receiver is not None:
         headers["X-Bittensor-Receiver"] = receiver
-    return Signed(headers, payload, hashlib.sha256(payload).hexdigest())
+    return Signed(headers, payload)
 
 
 def verify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from node.dendrite.deadlines import Deadlines
 from node.dendrite.dialect import Dialect, SignedRequest
@@ -38,14 +39,7 @@ class BtauthDialect(Dialect):
     ) -> Question:
         """Return the question; the body holds the synapse's own fields."""
         body = synapse.encode_body()
-        query = [] if deadlines.total is None else [f"timeout={deadlines.total!r}"]
-        if mode is not None:
-            query.append(f"stream={mode}")
-            if mode is not StreamMode.RAW:  # which has no END, so nothing to digest
-                query.append(f"digest={DigestName.BLAKE3}")
-        if not receipt:
-            query.append("receipt=0")
-        target = synapse.route_path() + ("?" + "&".join(query) if query else "")
+        target = _target_of(synapse.route_path(), deadlines.total, mode, receipt)
         return Question(target, body, hashlib.sha256(body).digest(), deadlines, mode)
 
     def sign(
@@ -65,3 +59,16 @@ class BtauthDialect(Dialect):
             nonce_ns=nonce_ns,
         )
         return SignedRequest(signed.headers, signed.payload)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _target_of(path: str, total_s: float | None, mode: StreamMode | None, receipt: bool) -> str:
+    """Return path and query; kept, since a caller asks few things again and again."""
+    query = [] if total_s is None else [f"timeout={total_s!r}"]
+    if mode is not None:
+        query.append(f"stream={mode}")
+        if mode is not StreamMode.RAW:  # which has no END, so nothing to digest
+            query.append(f"digest={DigestName.BLAKE3}")
+    if not receipt:
+        query.append("receipt=0")
+    return path + ("?" + "&".join(query) if query else "")
