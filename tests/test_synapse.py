@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import math
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import pydantic
 import pytest
 from pydantic import Field
 
-from node import StreamingSynapse, Synapse, TerminalInfo, TextStream
+from node import Keypair, StreamingSynapse, Synapse, TerminalInfo, TextStream
 from node.errors import BadReply, InvalidBody
+from node.wire import Receipt
+from node.wire.caller import make_caller
+from node.wire.receipt import sign_receipt
 from protocols import Prompting, StreamPrompting
+
+ALICE = Keypair.from_uri("//Alice")
 
 
 class Everything(Synapse):
@@ -195,3 +202,53 @@ def test_text_streams_and_prompts_deserialize_to_themselves() -> None:
     assert issubclass(StreamPrompting, TextStream)
     synapse = Prompting(messages=["x"])
     assert synapse.deserialize() is synapse
+
+
+class Minding(Everything):
+    """With what pydantic keeps beside the fields."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    _private: list[int] = pydantic.PrivateAttr(default_factory=list)
+
+
+def a_receipt() -> Receipt:
+    caller = make_caller(
+        public_key=ALICE.public_key, scheme="sr25519", protocol="btauth", nonce_ns=1, signed=b"x"
+    )
+    return sign_receipt(ALICE, caller, status=200, chunks=0, reply="", started_ns=1, ended_ns=2)
+
+
+def test_what_is_known_of_an_end_makes_the_same_as_the_constructor() -> None:
+    known = TerminalInfo.known(hotkey="me", port=1)
+    made = TerminalInfo(hotkey="me", port=1)
+    assert known == made
+    assert known.model_fields_set == made.model_fields_set
+    assert known.model_dump_json() == made.model_dump_json()
+    assert Synapse().dendrite == TerminalInfo()
+    with pytest.raises(pydantic.ValidationError):
+        known.port = "none"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("synapse", [Everything(prompt="x"), Minding(prompt="x", more=1)])
+def test_a_copy_for_a_call_is_like_its_model(synapse: Everything) -> None:
+    end = TerminalInfo(hotkey="me")
+    copy = synapse.copy_for_call(dendrite=end, timeout=3.0)
+    assert copy == synapse.model_copy(update={"dendrite": end, "timeout": 3.0}, deep=True)
+    assert copy.model_fields_set == synapse.model_fields_set | {"dendrite", "timeout"}
+    assert copy.dendrite is end
+    copy.tags.append("more")
+    assert synapse.tags == []
+
+
+@pytest.mark.parametrize("kind", [Everything, Minding])
+def test_a_receipt_goes_along_with_copies(kind: type[Everything]) -> None:
+    synapse, without, receipt = kind(prompt="x"), kind(prompt="x"), a_receipt()
+    without.attach_receipt(None)
+    assert (synapse.receipt, without.receipt) == (None, None)
+    synapse.attach_receipt(receipt)
+    assert synapse.receipt is receipt
+    for copy in (synapse.model_copy(), deepcopy(synapse), pickle.loads(pickle.dumps(synapse))):
+        assert copy.receipt == receipt
+    assert b"receipt" not in synapse.encode_body()
+    assert "receipt" not in synapse.model_dump_json()

@@ -1,8 +1,8 @@
 """The calling half of a node.
 
 A call goes `dendrite` (call forms) → `turn` (its place, and whether the peer is dormant) →
-`request` (one signed request) → `session` (writing it, on a connection of aiohttp's) → `unary` or
-`pump` (reading the reply) → `stream` (what the caller iterates). `translate` is the one place where
+`request` (one signed request) → `session` (which `connection` it goes out on) → `unary` or `pump`
+(reading the reply) → `stream` (what the caller iterates). `translate` is the one place where
 aiohttp's errors become `CallError`s.
 """
 

@@ -21,7 +21,8 @@ from .dormancy import Dormancy
 from .fan import first_good, merge, together
 from .gate import Gate
 from .opening import OpeningStream, all_sent
-from .pump import Pump, ReplyLimits
+from .pump import Pump
+from .reply_limits import ReplyLimits
 from .request import Outbound, Signer
 from .session import Dial, Session
 from .settle import copy_to_ask, result_of, settle

@@ -25,6 +25,7 @@ from .deadlines import PhaseClock
 from .http_reply import HttpReply
 from .latch import Latch
 from .receipts import checked_receipt
+from .reply_limits import ReplyLimits
 from .request import Outbound, Written
 from .session import CallTrace
 from .startline import StartLine
@@ -34,28 +35,13 @@ from .turn import Turn
 from .unary import read_reply
 from .voices import Asking
 
-__all__ = ["Pump", "ReplyLimits"]
+__all__ = ["Pump"]
 
 _HIGH_WATER_BYTES = 256 * 1024
 _LOW_WATER_BYTES = 64 * 1024
 # At the default pace of one every 10 s this is nearly three hours without a chunk.
 _MAX_HEARTBEATS = 1000
 _CLOSED = "its reader closed the stream"
-
-
-class ReplyLimits:
-    """The largest things that a dendrite takes from a peer.
-
-    Args:
-        reply_bytes: Longest unary reply, 64 MiB by default.
-        frame_bytes: Longest chunk of a stream, 16 MiB by default.
-    """
-
-    __slots__ = ("frame_bytes", "reply_bytes")
-
-    def __init__(self, *, reply_bytes: int = 64 * 2**20, frame_bytes: int = 16 * 2**20) -> None:
-        self.reply_bytes = reply_bytes
-        self.frame_bytes = frame_bytes
 
 
 class Pump:

@@ -103,3 +103,35 @@ async def test_a_cancellation_from_elsewhere_is_no_timeout() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     clock.close()
+
+
+async def test_who_waits_for_callbacks_is_rung_out_once_and_told_why() -> None:
+    rung: list[str] = []
+    clock = PhaseClock(Deadlines(first_byte=0.02, total=5))
+    clock.begin("first_byte", lambda: rung.append(clock.expired))
+    await asyncio.sleep(0.06)
+    assert rung == ["first_byte"]
+    clock.close()
+
+
+@pytest.mark.parametrize("end", ["end", "close", "pause"])
+async def test_nobody_is_rung_out_after_the_end_or_in_a_pause(end: str) -> None:
+    rung: list[str] = []
+    clock = PhaseClock(Deadlines(idle=0.02, total=None))
+    clock.begin("idle", lambda: rung.append(clock.expired))
+    getattr(clock, end)()
+    await asyncio.sleep(0.05)
+    assert rung == []
+    clock.close()
+
+
+async def test_each_phase_that_is_entered_begins_its_idle_limit_anew() -> None:
+    rung: list[str] = []
+    clock = PhaseClock(Deadlines(idle=0.1, total=None))
+    clock.begin("idle", lambda: rung.append(clock.expired))
+    for _ in range(5):
+        await asyncio.sleep(0.04)
+        clock.enter("idle")
+    assert rung == []
+    await asyncio.sleep(0.2)
+    assert rung == ["idle"]

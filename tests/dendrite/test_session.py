@@ -172,3 +172,62 @@ async def test_a_closed_session_opens_again(alice: Keypair) -> None:
         await it.session.close()
         assert await read(await it.post()) == b"ok"
         assert it.connections == 2
+
+
+async def test_of_two_kept_connections_the_last_is_used_first(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        replies = [await it.post(), await it.post()]
+        for reply in replies:
+            await read(reply)
+        (first, last) = it.session._open
+        assert it.session.take(it.peer) is last
+        assert it.session.take(it.peer) is first
+        assert it.session.take(it.peer) is None
+
+
+async def test_a_connection_is_not_kept_for_long(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        await read(await it.post())
+        (connection,) = it.session._open
+        connection.kept_at -= 16
+        assert await read(await it.post()) == b"ok"
+        assert it.connections == 2
+        assert connection.transport is None or connection.transport.is_closing()
+
+
+async def test_sweeping_closes_what_was_kept_for_long_and_keeps_the_rest(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        for reply in [await it.post(), await it.post()]:
+            await read(reply)
+        (old, young) = it.session._open
+        old.kept_at -= 16
+        it.session.sweep()
+        assert set(it.session._open) == {young}
+        young.kept_at -= 16
+        it.session.sweep()
+        assert not it.session._open
+        assert it.session._sweeping is None
+
+
+async def test_closing_ends_what_is_under_way(alice: Keypair) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with served(script, alice) as it:
+        waiting = asyncio.create_task(it.post())
+        while not it.session._open:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await it.session.close()
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await waiting
+
+
+async def test_a_session_that_nobody_closed_complains(alice: Keypair) -> None:
+    async with served(answer_all, alice) as it:
+        await read(await it.post())
+        (connection,) = it.session._open
+        with pytest.warns(ResourceWarning, match="unclosed session"):
+            it.session = Session()
+        connection.close()
+        await connection.closed()

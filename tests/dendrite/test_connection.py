@@ -1,0 +1,260 @@
+"""What a connection makes of what comes on its socket, and whether it can be used again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.http_exceptions import HttpProcessingError
+
+from node.dendrite.connection import Connection
+from tests.raw_http import chunked, reply_head
+
+OK = reply_head("text/plain", "Content-Length: 2") + b"ok"
+CHUNKED = reply_head("text/plain", "Transfer-Encoding: chunked")
+TO_THE_END = reply_head("text/plain")
+
+
+class Socket(asyncio.Transport):
+    """Stands for a socket; notes what is done with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.unsent = 0
+        self.aborted = False
+        self.paused = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+class Open:
+    """A connection that has asked, with its socket."""
+
+    def __init__(self) -> None:
+        self.socket = Socket()
+        self.news = 0
+        self.connection = Connection(asyncio.get_running_loop())
+        self.connection.connection_made(self.socket)
+        self.connection.ask(b"head", b"body")
+        self.connection.on_news = self.count
+
+    def count(self) -> None:
+        self.news += 1
+
+    def come(self, *data: bytes) -> None:
+        for piece in data:
+            self.connection.data_received(piece)
+
+    def content(self) -> aiohttp.StreamReader:
+        reply = self.connection.reply()
+        assert reply is not None
+        return reply[1]
+
+    async def read(self) -> bytes:
+        body, content = b"", self.content()
+        while piece := await content.readany():
+            body += piece
+        return body
+
+
+async def test_head_and_body_are_one_write_unless_the_body_is_long() -> None:
+    it = Open()
+    assert it.socket.written == [b"headbody"]
+    it.connection.ask(b"head", b"x" * 70_000)
+    assert [len(data) for data in it.socket.written] == [8, 4, 70_000]
+
+
+async def test_a_closed_connection_takes_no_request() -> None:
+    it = Open()
+    it.connection.close()
+    with pytest.raises(aiohttp.ClientConnectionResetError):
+        it.connection.ask(b"head", b"")
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_a_reply_may_come_in_pieces_of_any_size(size: int) -> None:
+    it = Open()
+    whole = b"HTTP/1.1 103 Early Hints\r\n\r\n" + CHUNKED + chunked(b"so", b" it goes")
+    pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
+    it.come(*pieces)
+    assert it.news == len(pieces)
+    assert await it.read() == b"so it goes"
+    assert it.connection.finish()
+    assert not it.socket.aborted
+
+
+async def test_there_is_no_reply_before_its_head_is_whole() -> None:
+    it = Open()
+    it.come(OK[:20])
+    assert it.connection.reply() is None
+    waiting = asyncio.create_task(it.connection.replied())
+    await asyncio.sleep(0)
+    it.come(OK[20:])
+    message, content = await waiting
+    assert (message.code, content.read_nowait()) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        OK[:-1],
+        OK + OK,
+        OK + b"HTT",
+        OK + b"HTTP/1.1 200 OK\r\nContent-Le",
+        reply_head("text/plain", "Content-Length: 2", "Connection: close") + b"ok",
+        TO_THE_END,
+    ],
+    ids=["cut", "two replies", "a word more", "a head more", "close", "no length"],
+)
+async def test_what_may_not_be_used_again_is_closed(came: bytes) -> None:
+    it = Open()
+    it.come(came)
+    it.content()
+    assert not it.connection.finish()
+    assert it.socket.aborted
+
+
+async def test_a_request_that_was_not_all_sent_ends_the_connection() -> None:
+    it = Open()
+    it.socket.unsent = 5
+    it.come(OK)
+    assert not it.connection.finish()
+
+
+async def test_a_peer_that_speaks_unasked_is_left() -> None:
+    it = Open()
+    it.come(OK)
+    assert it.connection.finish()
+    it.come(b"HTTP/1.1 200 OK\r\n")
+    assert it.socket.aborted
+    assert it.connection.has_ended()
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        (None, aiohttp.ServerDisconnectedError),
+        (ConnectionResetError(104, "reset"), aiohttp.ClientOSError),
+    ],
+)
+async def test_a_connection_that_closes_before_the_head(
+    lost: Exception | None, expected: type[Exception]
+) -> None:
+    it = Open()
+    it.come(OK[:20])
+    it.connection.connection_lost(lost)
+    assert it.news == 2
+    with pytest.raises(expected):
+        it.connection.reply()
+
+
+@pytest.mark.parametrize("head", [CHUNKED + chunked(b"ok", end=False), OK[:-1]])
+async def test_a_connection_that_closes_within_the_content(head: bytes) -> None:
+    it = Open()
+    it.come(head)
+    content = it.content()
+    it.connection.connection_lost(None)
+    assert it.news == 2
+    with pytest.raises(aiohttp.ClientPayloadError):
+        content.read_nowait()
+
+
+async def test_closing_is_the_end_of_content_without_a_length() -> None:
+    it = Open()
+    it.come(TO_THE_END + b"o", b"k")
+    content = it.content()
+    it.connection.connection_lost(None)
+    assert content.read_nowait() == b"ok"
+    assert content.at_eof()
+
+
+@pytest.mark.parametrize("came", [b"\0\0\0", b"HTTP/1.1 200 OK\r\nA B\r\n\r\n"])
+async def test_what_is_no_http_is_told_and_left(came: bytes) -> None:
+    it = Open()
+    it.come(came)
+    with pytest.raises(HttpProcessingError):
+        it.connection.reply()
+    assert (it.news, it.socket.aborted) == (1, True)
+
+
+async def test_broken_framing_ends_the_content_and_not_the_head() -> None:
+    it = Open()
+    it.come(CHUNKED)
+    content = it.content()
+    it.come(b"no length\r\n")
+    with pytest.raises(aiohttp.ClientPayloadError):
+        content.read_nowait()
+    assert it.socket.aborted
+
+
+async def test_failing_reaches_whoever_waits_for_the_head() -> None:
+    it = Open()
+    waiting = asyncio.create_task(it.connection.replied())
+    await asyncio.sleep(0)
+    it.connection.time_out()
+    with pytest.raises(TimeoutError):
+        await waiting
+
+
+async def test_failing_reaches_whoever_waits_for_content_and_stays_the_reason() -> None:
+    it = Open()
+    it.come(CHUNKED)
+    content = it.content()
+    waiting = asyncio.create_task(content.readany())
+    await asyncio.sleep(0)
+    it.connection.time_out()
+    it.connection.connection_lost(None)
+    with pytest.raises(TimeoutError):
+        await waiting
+    with pytest.raises(TimeoutError):
+        content.read_nowait()
+
+
+async def test_content_that_is_complete_does_not_fail() -> None:
+    it = Open()
+    it.come(OK)
+    it.connection.time_out()
+    assert it.content().read_nowait() == b"ok"
+
+
+async def test_a_peer_is_held_back_until_its_content_is_read() -> None:
+    it = Open()
+    sent = [bytes([number]) * 40_000 for number in range(6)]
+    it.come(CHUNKED, *[chunked(piece, end=False) for piece in sent[:4]])
+    held_back = it.socket.paused
+    got = [it.content().read_nowait()]
+    assert (held_back, it.socket.paused) == (True, False)
+    it.come(*[chunked(piece, end=False) for piece in sent[4:]], b"0\r\n\r\n")
+    got.append(await it.read())
+    assert b"".join(got) == b"".join(sent)
+    assert it.connection.finish()
+
+
+async def test_waiting_until_it_is_closed() -> None:
+    it = Open()
+    it.connection.close()
+    waiting = asyncio.create_task(it.connection.closed())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    it.connection.connection_lost(None)
+    await waiting
+    await it.connection.closed()

@@ -1,0 +1,97 @@
+"""When a streamed request goes, and what that takes; tests/functional has the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import pytest
+
+from node import Dendrite, Keypair, Peer, TextStream
+from tests.raw_http import chunked, read_request, reply_head, scripted_peer
+
+
+class Words(TextStream):
+    """Any question."""
+
+
+HEAD = reply_head("text/event-stream", "Transfer-Encoding: chunked")
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await read_request(reader)
+        writer.write(HEAD + chunked(b"so ", b"it goes"))
+
+
+@pytest.fixture
+async def peer(alice: Keypair) -> AsyncIterator[Peer]:
+    async with scripted_peer(answer, alice.ss58_address) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def dendrite(bob: Keypair) -> AsyncIterator[Dendrite]:
+    async with Dendrite(bob, mode="raw") as dendrite:
+        yield dendrite
+
+
+async def test_on_a_kept_connection_a_request_goes_at_once_and_without_a_task(
+    dendrite: Dendrite, peer: Peer
+) -> None:
+    assert (await dendrite.call(peer, Words())).completion == "so it goes"
+    tasks = asyncio.all_tasks()
+    stream = dendrite.stream(peer, Words())
+    assert (await asyncio.wait_for(stream.final(), 5)).completion == "so it goes"
+    first = dendrite.stream(peer, Words())
+    assert first._stream.on_wire.is_set
+    assert asyncio.all_tasks() <= tasks
+    assert (await first.final()).is_success
+
+
+async def test_without_one_a_task_waits_for_it(dendrite: Dendrite, peer: Peer) -> None:
+    stream = dendrite.stream(peer, Words())
+    assert not stream._stream.on_wire.is_set
+    assert len(asyncio.all_tasks()) == 2
+    assert (await stream.final()).is_success
+
+
+async def test_a_request_that_can_not_be_made_fails_its_stream_and_nothing_else(
+    dendrite: Dendrite, alice: Keypair
+) -> None:
+    nobody = Peer(hotkey=alice.ss58_address, ip="127.0.0.1", port=0)
+    stream = await dendrite(nobody, Words())
+    assert (await stream).dendrite.status_code == 503
+    assert not dendrite._pumps
+
+
+async def test_a_stream_that_is_dropped_closes_its_connection(
+    dendrite: Dendrite, alice: Keypair
+) -> None:
+    left = asyncio.Event()
+
+    async def never_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD)
+        try:
+            await reader.read()
+        finally:
+            left.set()  # it may be told by an error
+
+    async with scripted_peer(never_end, alice.ss58_address) as peer:
+        stream = await dendrite(peer, Words())
+        del stream
+        await asyncio.to_thread(gc.collect)  # a finaliser may run in any thread
+        await asyncio.wait_for(left.wait(), 5)
+        assert not dendrite._pumps
+
+
+async def test_closing_waits_until_the_connection_is_closed(dendrite: Dendrite, peer: Peer) -> None:
+    await dendrite.call(peer, Words())
+    stream = await dendrite(peer, Words())
+    assert dendrite._pumps
+    (connection,) = dendrite._session._open
+    await stream.aclose()
+    assert connection.transport is None
+    assert not dendrite._session._open
