@@ -410,9 +410,10 @@ class Dendrite:
         copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
         turn = self._turn(peer, synapse)
         pump = Pump(self._outbound, peer, asking, self._limits, turn, line, self._pumps.discard)
-        self._pumps.add(pump)
         options = {"deserialize": deserialize, "raise_errors": raise_errors}
-        return Stream(copy, peer, pump, **options, after=after, lock=lock), pump
+        stream = Stream(copy, peer, pump, **options, after=after, lock=lock)
+        self._pumps.add(pump)
+        return stream, pump
 
     def _open_all(
         self,

@@ -221,6 +221,8 @@ class Pump:
 
     def _on_news(self) -> None:
         """Take what has come on the connection."""
+        if self._ended:
+            return
         try:
             if self._decoder is None:
                 self._begin_reply()

@@ -95,3 +95,22 @@ async def test_closing_waits_until_the_connection_is_closed(dendrite: Dendrite, 
     await stream.aclose()
     assert connection.transport is None
     assert not dendrite._session._open
+
+
+async def test_what_comes_after_the_end_is_not_taken(dendrite: Dendrite, alice: Keypair) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD + chunked(*[b"x" * 16_384] * 64))
+        await reader.read()
+
+    async with scripted_peer(flood, alice.ss58_address) as peer:
+        stream = await dendrite(peer, Words())
+        pump = stream._pump
+        async with asyncio.timeout(5):
+            while not pump._full:
+                await asyncio.sleep(0.001)
+        await stream.aclose()
+        came = stream.timing.chunks
+        while pump.ready():
+            pass
+        assert stream.timing.chunks == came
