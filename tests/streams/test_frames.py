@@ -39,7 +39,8 @@ def test_frames_survive_any_split(frames: list[Frame], data: st.DataObject) -> N
 def test_long_frames_survive_parts_of_any_size(sizes: list[int]) -> None:
     payloads = [bytes(number % 251 for number in range(size)) for size in (70_000, 5, 12_289)]
     stream = b"".join(encode_frame(FrameKind.CHUNK, payload) for payload in payloads)
-    decoder, found, start = FrameDecoder(), [], 0
+    decoder, start = FrameDecoder(), 0
+    found: list[Frame] = []
     for size in itertools.cycle(sizes):
         found += decoder.feed(stream[start : start + size])
         start += size
