@@ -3,15 +3,15 @@
 Rule: this file knows HTTP, and no peers, signatures or pools.
 
 Replies are read by aiohttp's parser, and its `StreamReader` holds their content and holds the peer
-back. The protocol between the two is ours: aiohttp's serves proxies, upgrades and read timeouts
-too, and took 15 us of a call for them.
+back; of a stream the parser reads the head only (`chunked`). The protocol between the two is ours:
+aiohttp's serves proxies, upgrades and read timeouts too, and took 15 us of a call for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import aiohttp
@@ -20,12 +20,17 @@ from aiohttp.http import HttpParser, HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-__all__ = ["Connection"]
+from .chunked import ChunkedContent
+
+__all__ = ["Connection", "Content"]
+
+Content = StreamReader | ChunkedContent
 
 # Half of what is held before the peer is held back.
 _LOW_WATER_BYTES = 64 * 1024
 # Joined with its head a body costs a copy; apart from it, a small one costs a packet.
 _MAX_JOINED_BYTES = 64 * 1024
+_HEAD_END = b"\r\n\r\n"
 _SWITCHING = 101
 _BODILESS = (204, 304)
 
@@ -54,6 +59,7 @@ class Connection(BaseProtocol):
         "_message",
         "_poll",
         "_spoilt",
+        "_streams",
         "_waiter",
         "kept_at",
         "on_news",
@@ -64,7 +70,8 @@ class Connection(BaseProtocol):
         self.on_news: Callable[[], None] | None = None
         self.kept_at = 0.0
         self._message: RawResponseMessage | None = None
-        self._content: StreamReader | None = None
+        self._content: Content | None = None
+        self._streams: Container[str] = ()
         self._error: BaseException | None = None
         self._spoilt = False
         self._waiter: asyncio.Future[None] | None = None
@@ -75,8 +82,14 @@ class Connection(BaseProtocol):
         state = "busy" if self._parser is not None else "idle"
         return f"<Connection {state if self.transport is not None else 'closed'}>"
 
-    def ask(self, head: bytes, body: bytes) -> None:
+    def ask(self, head: bytes, body: bytes, streams: Container[str] = ()) -> None:
         """Write a request; at once, where the socket takes it.
+
+        Args:
+            head: With the empty line that ends it.
+            body: As long as the head says.
+            streams: Media types of replies whose content, if it is chunked and its head comes in
+                one piece, becomes a `ChunkedContent`; every other is aiohttp's `StreamReader`.
 
         Raises:
             aiohttp.ClientConnectionResetError: The connection was closed.
@@ -92,13 +105,14 @@ class Connection(BaseProtocol):
             read_until_eof=True,
             auto_decompress=False,
         )
+        self._streams = streams
         if len(body) <= _MAX_JOINED_BYTES:
             transport.write(head + body)
         else:
             transport.write(head)
             transport.write(body)
 
-    def reply(self) -> tuple[RawResponseMessage, StreamReader] | None:
+    def reply(self) -> tuple[RawResponseMessage, Content] | None:
         """Return head and content of the reply, or None while the head has not come.
 
         The content may still be under way; it raises what ends it early.
@@ -114,7 +128,7 @@ class Connection(BaseProtocol):
             return None
         return self._message, self._content
 
-    async def replied(self) -> tuple[RawResponseMessage, StreamReader]:
+    async def replied(self) -> tuple[RawResponseMessage, Content]:
         """Wait for the head of the reply; returns and raises as `reply`."""
         while (reply := self.reply()) is None:
             self._waiter = self._loop.create_future()
@@ -194,19 +208,49 @@ class Connection(BaseProtocol):
                 self.transport.abort()  # nobody asked
             return
         try:
-            messages, upgraded, _ = parser.feed_data(data)
-        except HttpProcessingError as error:
-            self._break_off(error)
-            return
+            if isinstance(self._content, ChunkedContent):
+                self._feed(self._content, data)
+            else:
+                self._parse(parser, data)
         except Exception as error:  # noqa: BLE001  border: the parser, on a stranger's bytes
             self._break_off(error)
             return
+        if data:
+            self._tell()
+
+    def _parse(self, parser: HttpParser[Any], data: bytes) -> None:
+        streams, self._streams = self._streams, ()
+        rest = b""
+        if streams and (end := data.find(_HEAD_END) + len(_HEAD_END)) >= len(_HEAD_END):
+            data, rest = data[:end], data[end:]
+        messages, upgraded, _ = parser.feed_data(data)
         for message, content in messages:
             self._take(message, content)
         if upgraded:
             self._parser = None
-        if data:
-            self._tell()
+        elif streams and self._message is None:
+            self._streams = streams if messages else ()  # a 1xx came, and the reply comes after it
+        elif streams and self._message is not None and _is_stream(self._message, streams):
+            # Set only when the rest is right: what is broken from the start is no reply.
+            self._content, chunks = None, ChunkedContent(self._make_room)
+            self._feed(chunks, rest)
+            self._content = chunks
+            return
+        if rest:
+            self._parse(parser, rest)
+
+    def _feed(self, content: ChunkedContent, data: bytes) -> None:
+        content.feed(data)
+        self._spoilt |= content.surplus
+        if content.held > 2 * _LOW_WATER_BYTES and not self._reading_paused:
+            self._reading_paused = True
+            self._pause_transport_reading()
+
+    def _make_room(self) -> None:
+        """Let the peer go on, if it was held back for content that has now been taken."""
+        if self._reading_paused:
+            self._reading_paused = False
+            self._resume_transport_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Let the peer go on; called by the content after each read, so mostly for nothing."""
@@ -252,6 +296,11 @@ class Connection(BaseProtocol):
             lost = aiohttp.ClientOSError(*exc.args) if isinstance(exc, OSError) else None
             self._error = lost or aiohttp.ServerDisconnectedError()
             self._error.__cause__ = exc
+        elif isinstance(self._content, ChunkedContent):
+            if not self._content.is_eof():
+                self._content.set_exception(
+                    aiohttp.ClientPayloadError("the reply is not complete"), exc
+                )
         elif not self._content.is_eof():
             try:
                 parser.feed_eof()
@@ -274,7 +323,15 @@ class Connection(BaseProtocol):
             return False
         if transport.is_closing() or transport.get_write_buffer_size():
             return False
+        if isinstance(self._content, ChunkedContent):
+            return not self._reading_paused
         try:
             return parser.feed_eof() is None  # else the beginning of something has come
         except Exception:  # noqa: BLE001  border: the parser, on a stranger's bytes
             return False
+
+
+def _is_stream(message: RawResponseMessage, streams: Container[str]) -> bool:
+    """Tell whether a reply has content of one of these media types, in chunks."""
+    kind = message.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return bool(message.chunked) and message.code == 200 and kind in streams

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import aiohttp
+from aiohttp.streams import StreamReader
 
-from .connection import Connection
+from .connection import Connection, Content
 
 __all__ = ["HttpReply"]
 
@@ -30,7 +30,7 @@ class HttpReply:
         self,
         status: int,
         headers: Mapping[str, str],
-        content: aiohttp.StreamReader,
+        content: Content,
         connection: Connection,
         free: Callable[[Connection], None],
     ) -> None:
@@ -45,6 +45,14 @@ class HttpReply:
         """The media type without parameters; `application/octet-stream` where none is named."""
         named = self.headers.get("Content-Type", "application/octet-stream")
         return named.partition(";")[0].strip().lower()
+
+    async def read_some(self) -> bytes:
+        """Return what comes next of a reply that is no stream; b"" at its end. Errors as `content`.
+
+        Only the content of a stream is cut by `chunked`, and that is read by its pump.
+        """
+        assert isinstance(self.content, StreamReader)
+        return await self.content.readany()
 
     def release(self) -> None:
         """Keep the connection for another request if the whole reply was read, or close it."""

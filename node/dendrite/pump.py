@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
@@ -21,6 +21,8 @@ from node.network import Peer
 from node.streams import FrameKind, StreamDecoder, StreamMode, decoder_for
 from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
 
+from .chunked import ChunkedContent, Piece
+from .connection import Content
 from .deadlines import PhaseClock
 from .http_reply import HttpReply
 from .latch import Latch
@@ -38,6 +40,8 @@ from .voices import Asking
 __all__ = ["Pump"]
 
 _HIGH_WATER_BYTES = 256 * 1024
+# Pieces that are short together are joined: a call for each costs more than the copy.
+_JOINED_BYTES = 16 * 1024
 _LOW_WATER_BYTES = 64 * 1024
 # At the default pace of one every 10 s this is nearly three hours without a chunk.
 _MAX_HEARTBEATS = 1000
@@ -281,9 +285,9 @@ class Pump:
         assert self._reply is not None
         content = self._reply.content
         while not self._full:
-            data = content.read_nowait()
-            if data:
-                self._take(decoder, data)
+            pieces = _pieces_of(content)
+            if pieces:
+                self._take(decoder, pieces)
             elif content.at_eof():
                 self._check_closed(decoder)
                 self._finish(None)
@@ -311,15 +315,16 @@ class Pump:
                 "it digests its stream in a way that is not known here", peer=str(self._peer)
             ) from None
 
-    def _take(self, decoder: StreamDecoder, data: bytes) -> None:
+    def _take(self, decoder: StreamDecoder, pieces: Sequence[Piece]) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
         chunks, held = self._digest.chunks, self._held_bytes
         try:
-            for kind, payloads in decoder.runs(data):
-                if kind is FrameKind.CHUNK:
-                    self._keep(payloads)
-                else:
-                    self._take_other(kind, payloads[0])
+            for piece in pieces:
+                for kind, payloads in decoder.runs(piece):
+                    if kind is FrameKind.CHUNK:
+                        self._keep(payloads)
+                    else:
+                        self._take_other(kind, payloads[0])
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise
@@ -415,3 +420,13 @@ class Pump:
             self._reply.release()
         else:
             self._reply.close()
+
+
+def _pieces_of(content: Content) -> Sequence[Piece]:
+    """Return what has come of a reply's content, in order; nothing when nothing has."""
+    if not isinstance(content, ChunkedContent):
+        data = content.read_nowait()
+        return (data,) if data else ()
+    held = content.held
+    pieces = content.take()
+    return (b"".join(pieces),) if len(pieces) > 1 and held <= _JOINED_BYTES else pieces

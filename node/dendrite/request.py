@@ -9,6 +9,7 @@ from typing import NamedTuple
 from node.errors import BadReply, PeerRefused, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
+from node.streams import StreamMode
 
 from .connection import Connection
 from .dialect import Dialect, SignedRequest
@@ -20,6 +21,7 @@ from .voices import Asking, Voices
 
 __all__ = ["Outbound", "Signer", "Written"]
 
+_FRAMES = (StreamMode.FRAMES.content_type,)
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -94,7 +96,7 @@ class Outbound:
         try:
             question = asking.in_words_of(dialect)
             head = self._signed_head(peer, dialect, question, trace)
-            self._session.write(connection, head, question.body, trace)
+            self._session.write(connection, head, question.body, trace, _streams_of(question))
         except BaseException:
             self._session.drop(connection)
             raise
@@ -114,7 +116,9 @@ class Outbound:
         dialect = await self._voices.pick(peer, self._session, trace)
         question = asking.in_words_of(dialect)
         head = self._signed_head(peer, dialect, question, trace)
-        connection = await self._session.start(peer, head, question.body, trace)
+        connection = await self._session.start(
+            peer, head, question.body, trace, _streams_of(question)
+        )
         return Written(connection, dialect, question)
 
     async def answer(self, peer: Peer, written: Written, trace: CallTrace) -> HttpReply:
@@ -175,6 +179,11 @@ class Outbound:
         return self._session.head(peer, question.target, question.body, headers)
 
 
+def _streams_of(question: Question) -> tuple[str, ...]:
+    """Return the media types whose content is cut here: of frames, which may be long."""
+    return _FRAMES if question.mode is StreamMode.FRAMES else ()
+
+
 def _check_address(peer: Peer) -> None:
     if not peer.is_serving:
         raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
@@ -182,6 +191,6 @@ def _check_address(peer: Peer) -> None:
 
 async def _read_some(response: HttpReply, limit: int) -> bytes:
     held = bytearray()
-    while len(held) < limit and (piece := await response.content.readany()):
+    while len(held) < limit and (piece := await response.read_some()):
         held += piece
     return bytes(held[:limit])

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -139,29 +139,43 @@ class Session:
             self.drop(connection)
         return None
 
-    async def start(self, peer: Peer, head: bytes, body: bytes, trace: CallTrace) -> Connection:
+    async def start(
+        self,
+        peer: Peer,
+        head: bytes,
+        body: bytes,
+        trace: CallTrace,
+        streams: Container[str] = (),
+    ) -> Connection:
         """Write a request on a kept connection or a new one, which the caller frees.
 
-        aiohttp's errors pass.
+        aiohttp's errors pass. `streams` as for `Connection.ask`.
         """
         connection = self.take(peer) or await self._connect(peer)
         try:
             await trace.connected()
-            self.write(connection, head, body, trace)
+            self.write(connection, head, body, trace, streams)
         except BaseException:
             self.drop(connection)
             raise
         return connection
 
-    def write(self, connection: Connection, head: bytes, body: bytes, trace: CallTrace) -> None:
-        """Write a request on a connection that was taken.
+    def write(
+        self,
+        connection: Connection,
+        head: bytes,
+        body: bytes,
+        trace: CallTrace,
+        streams: Container[str] = (),
+    ) -> None:
+        """Write a request on a connection that was taken; `streams` as for `Connection.ask`.
 
         Raises:
             aiohttp.ClientConnectionResetError: It was closed.
         """
         if trace.timing.connected_s is None:
             trace.timing.connected_s = trace.timing.now()
-        connection.ask(head, body)
+        connection.ask(head, body, streams)
         trace.written()
 
     async def reply_on(self, connection: Connection) -> HttpReply:

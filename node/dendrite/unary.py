@@ -73,7 +73,7 @@ async def read_reply(
         raise BadReply(f"it sent {response.content_type} instead of JSON", peer=str(peer))
     pieces: list[bytes] = []
     held = 0
-    while piece := await response.content.readany():
+    while piece := await response.read_some():
         held += len(piece)
         if held > limit:
             raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))

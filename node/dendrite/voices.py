@@ -134,7 +134,7 @@ async def _read_page(response: HttpReply) -> dict[str, Any]:
     if response.status != 200 or response.content_type != "application/json":
         return {}
     held = bytearray()
-    while len(held) < _MAX_PAGE_BYTES and (piece := await response.content.readany()):
+    while len(held) < _MAX_PAGE_BYTES and (piece := await response.read_some()):
         held += piece
     try:
         page = pydantic_core.from_json(bytes(held))

@@ -103,14 +103,19 @@ class FrameDecoder:
             for payload in payloads:
                 yield Frame(kind, payload)
 
-    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
         """As `feed`, with chunks that follow each other in one list (0.3 us each, not 1.3).
+
+        Of a view only what is of long frames stays a view, until they are whole: cutting small
+        ones out of a view takes longer than copying it does.
 
         Raises:
             BadReply: As for `feed`.
         """
         chunks: list[bytes] = []
         start = 0
+        if type(data) is memoryview and not self._begins_long(data):
+            data = bytes(data)
         if self._kind is not None:
             if len(data) < self._missing:
                 self._hold(data)
@@ -123,13 +128,15 @@ class FrameDecoder:
             else:
                 yield self._lone(kind, payload)
         elif self._tag:
-            data, self._tag = self._tag + data, b""
+            data = b"".join((self._tag, data))
+            self._tag = b""
         size = len(data)
         while size - start >= TAG_BYTES:
             number, length = _TAG.unpack_from(data, start)
             end = start + TAG_BYTES + length
             if number == _CHUNK and end <= size and length <= self._max and not self._closed:
-                chunks.append(data[start + TAG_BYTES : end])
+                cut = data[start + TAG_BYTES : end]
+                chunks.append(cut if type(cut) is bytes else bytes(cut))
             else:
                 if chunks:
                     yield FrameKind.CHUNK, chunks
@@ -139,15 +146,24 @@ class FrameDecoder:
                     self._kind, self._missing = kind, end - size
                     self._hold(memoryview(data)[start + TAG_BYTES :])
                     return
-                yield self._lone(kind, data[start + TAG_BYTES : end])
+                yield self._lone(kind, bytes(data[start + TAG_BYTES : end]))
             start = end
         if chunks:
             yield FrameKind.CHUNK, chunks
-        self._tag = data[start:]
+        self._tag = bytes(data[start:])
         if self._closed and self._tag:
             raise BadReply("the peer sent bytes after the end of its stream")
 
-    def _joined(self, data: bytes) -> bytes:
+    def _begins_long(self, view: memoryview) -> bool:
+        """Tell whether a long part of a frame is what a view begins with."""
+        if self._kind is not None:
+            return self._missing >= _PART_BYTES
+        if self._tag or len(view) < TAG_BYTES:
+            return False
+        _, length = _TAG.unpack_from(view)
+        return bool(length >= _PART_BYTES)
+
+    def _joined(self, data: bytes | memoryview) -> bytes:
         """Return the payload of the frame that `data` completes."""
         self._held.append(memoryview(data)[: self._missing])
         payload = b"".join(self._held)

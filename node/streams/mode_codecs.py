@@ -33,7 +33,7 @@ class StreamDecoder(Protocol):
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes."""
 
-    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
         """As `feed`: kinds and payloads, where chunks that follow each other may be in one list."""
 
 
@@ -45,8 +45,8 @@ class _RawDecoder:
     def feed(self, data: bytes) -> Iterator[Frame]:
         yield Frame(FrameKind.CHUNK, data)
 
-    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
-        yield FrameKind.CHUNK, [data]
+    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        yield FrameKind.CHUNK, [bytes(data)]
 
 
 def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:

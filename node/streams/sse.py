@@ -100,13 +100,13 @@ class SseDecoder:
         if len(self._held) > self._max:
             raise BadReply(f"the peer sent an event of over {self._max} bytes")
 
-    def runs(self, data: bytes) -> Iterator[tuple[FrameKind, list[bytes]]]:
+    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
         """As `feed`: kinds, and lists of one payload.
 
         Raises:
             BadReply: As `feed`.
         """
-        for kind, payload in self.feed(data):
+        for kind, payload in self.feed(bytes(data)):
             yield kind, [payload]
 
 

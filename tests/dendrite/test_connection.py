@@ -67,6 +67,7 @@ class Open:
     def content(self) -> aiohttp.StreamReader:
         reply = self.connection.reply()
         assert reply is not None
+        assert isinstance(reply[1], aiohttp.StreamReader)
         return reply[1]
 
     async def read(self) -> bytes:
@@ -110,6 +111,7 @@ async def test_there_is_no_reply_before_its_head_is_whole() -> None:
     await asyncio.sleep(0)
     it.come(OK[20:])
     message, content = await waiting
+    assert isinstance(content, aiohttp.StreamReader)
     assert (message.code, content.read_nowait()) == (200, b"ok")
 
 

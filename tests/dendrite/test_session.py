@@ -58,7 +58,7 @@ async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 async def read(reply: HttpReply) -> bytes:
     body = b""
-    while piece := await reply.content.readany():
+    while piece := await reply.read_some():
         body += piece
     reply.release()
     return body
