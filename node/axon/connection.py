@@ -124,9 +124,11 @@ class Connection(web.RequestHandler):
             self._write(reply, with_body=request.method != "HEAD", request=request)
         if self._paused:
             await self._drain_helper()
-        if not (goes_on and request.keeps_alive):
-            return False
-        return request.content.is_eof() or await self._discard(request.content)
+        goes_on = goes_on and request.keeps_alive
+        # Also where it is closed then: closing over unread bytes would destroy the reply.
+        if request.content.is_eof():
+            return goes_on
+        return await self._discard(request.content) and goes_on
 
     def _write(self, reply: Reply, *, with_body: bool, request: Request) -> None:
         transport = self.transport

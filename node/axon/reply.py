@@ -41,7 +41,8 @@ def encode_head(status: int, headers: Mapping[str, str], *framing: str, closes: 
     Raises:
         ValueError: A header holds what would end it.
     """
-    lines = [_STATUS_LINES[status] + rfc822_formatted_time()]
+    first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\nServer: ganglion\r\nDate: "
+    lines = [first + rfc822_formatted_time()]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += framing
     if closes:

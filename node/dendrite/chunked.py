@@ -108,7 +108,8 @@ class ChunkedContent:
         """Hold what there is of the present chunk, and return where it ends."""
         end = min(start + self._left, len(data))
         length = end - start
-        long = length >= _LONG_BYTES
+        # A view holds all that was read with it, so it must be a good share of that.
+        long = length >= _LONG_BYTES and length * 4 >= len(data)
         self._pieces.append(memoryview(data)[start:end] if long else data[start:end])
         self.held += length
         self._left -= length

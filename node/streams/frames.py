@@ -144,7 +144,9 @@ class FrameDecoder:
                 kind = self._checked(number, length)
                 if end > size:
                     self._kind, self._missing = kind, end - size
-                    self._hold(memoryview(data)[start + TAG_BYTES :])
+                    # A view holds all that was read with it, so a small share is copied.
+                    part = memoryview(data)[start + TAG_BYTES :]
+                    self._hold(part if len(part) * 4 >= size else bytes(part))
                     return
                 yield self._lone(kind, bytes(data[start + TAG_BYTES : end]))
             start = end

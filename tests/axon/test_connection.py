@@ -299,3 +299,21 @@ def test_chunks_are_framed_as_http_has_it() -> None:
     assert rest == chunked(b"one", b"x" * 17, b"last")
     assert len(written) == 3
     assert (reply.started, reply.ended) == (True, True)
+
+
+async def test_a_refusal_arrives_where_the_connection_closes_after_it(axon: Axon) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(
+            b"POST /Nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Length: 4000000\r\n\r\n"
+        )
+        for _ in range(40):
+            await connection.send(b"x" * 100_000)
+            await asyncio.sleep(0)
+        assert (await connection.read_reply()).status == 404
+
+
+def test_a_status_without_a_name_has_a_head() -> None:
+    from node.axon.reply import encode_head
+
+    assert encode_head(499, {}, closes=True).startswith(b"HTTP/1.1 499 \r\n")
