@@ -56,7 +56,8 @@ async def test_two_validators_and_twenty_miners_agree(
         return made(
             Validator, "validator",
             [*flags(name), "--neuron.state", str(tmp_path / f"{name}.db"),
-             "--neuron.step_interval", "0", "--neuron.timeout", "5"],
+             "--neuron.step_interval", "0", "--neuron.timeout", "60",
+             "--neuron.latency_full", "60", "--neuron.latency_zero", "120"],
         )  # fmt: skip
 
     async with AsyncExitStack() as stack:
