@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .reply import encode_head
 from .request import Request
@@ -39,47 +39,52 @@ class OpenReply:
         self.started = False
         self.ended = False
 
-    def put(self, data: bytes) -> None:
-        """Give a piece to the transport, without waiting for the client; nothing empty is a piece.
+    def put(self, *pieces: bytes) -> None:
+        """Give one chunk, in pieces, to the transport, without waiting for the client.
+
+        Nothing at all is no chunk.
 
         Raises:
             ConnectionResetError: The client has gone.
             ValueError: A header holds what would end it.
         """
-        self._write(data, b"")
+        self._write(pieces, b"")
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, *pieces: bytes) -> None:
         """As `put`, and wait while the client is slow.
 
         Raises:
             ConnectionError: The client has gone.
             ValueError: As for `put`.
         """
-        self.put(data)
+        self.put(*pieces)
         if self._request.writing_paused:
             await self._request.drained()
 
-    async def end(self, data: bytes = b"") -> None:
-        """Give the last piece to the transport, which may be empty, and wait while it is slow.
+    async def end(self, *pieces: bytes) -> None:
+        """Give the last chunk, if there is one, to the transport, and wait while it is slow.
 
         Raises:
             ConnectionError: The client has gone.
             ValueError: As for `put`.
         """
-        self._write(data, _LAST_CHUNK if self._chunked else b"")
+        self._write(pieces, _LAST_CHUNK if self._chunked else b"")
         self.ended = True
         if self._request.writing_paused:
             await self._request.drained()
 
-    def _write(self, data: bytes, after: bytes) -> None:
+    def _write(self, pieces: Sequence[bytes], after: bytes) -> None:
         transport = self._request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         parts = [] if self.started else [self._head()]
-        if data:
-            parts += (b"%x\r\n" % len(data), data, b"\r\n") if self._chunked else (data,)
-        parts.append(after)
+        size = sum(map(len, pieces))
+        if size and self._chunked:
+            parts += (b"%x\r\n" % size, *pieces, b"\r\n", after)
+        else:
+            parts += (*pieces, after)
         self.started = True
+        # Joined once: a write for each would be a packet for each.
         transport.write(b"".join(parts))
 
     def _head(self) -> bytes:

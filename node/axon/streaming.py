@@ -16,7 +16,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -147,7 +147,7 @@ class ReplyWriter:
             return
         data = self._encode(FrameKind.HEARTBEAT, b"", self.chunks)
         if data:
-            self._put(data)
+            self._put((data,))
 
     async def finish(self) -> None:
         """End the stream as complete, with its receipt.
@@ -194,27 +194,27 @@ class ReplyWriter:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def _end(self, rest: bytes, kind: FrameKind, document: dict[str, Any]) -> None:
+    async def _end(self, rest: Sequence[bytes], kind: FrameKind, document: dict[str, Any]) -> None:
         self._ended = True
         last = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
         with self._blocking():
-            await self.reply.end(rest + last)
+            await self.reply.end(*rest, last)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, pieces: Sequence[bytes]) -> None:
         """Give bytes to the transport.
 
         Raises:
             ConnectionError: The reader has gone.
         """
         try:
-            self.reply.put(data)
+            self.reply.put(*pieces)
         except ConnectionError:
             self.reader_gone = True
             raise
         self.last_write = self._loop.time()
 
-    def _take(self) -> bytes:
-        """Return the bytes of what has gathered, which are on their way from here on."""
+    def _take(self) -> Sequence[bytes]:
+        """Return the bytes, in pieces, of what has gathered, which are on their way from here on."""
         chunks, self._gathered, self._gathered_bytes = self._gathered, [], 0
         first = self._digest.chunks + 1
         self._digest.add_all(chunks)

@@ -58,10 +58,20 @@ def encode_frame(kind: FrameKind, payload: bytes) -> bytes:
     return _TAG.pack(kind, len(payload)) + payload
 
 
-def encode_chunks(payloads: Sequence[bytes]) -> bytes:
-    """Return the bytes of a CHUNK frame for each payload, in order."""
+def encode_chunks(payloads: Sequence[bytes]) -> list[bytes]:
+    """Return, in pieces to be joined, the bytes of a CHUNK frame for each payload, in order.
+
+    Whoever sends them joins them with what is around them, so a long payload is copied once.
+    """
     pack = _TAG.pack
-    return b"".join([pack(FrameKind.CHUNK, len(payload)) + payload for payload in payloads])
+    pieces: list[bytes] = []
+    for payload in payloads:
+        tag = pack(FrameKind.CHUNK, len(payload))
+        if len(payload) < _PART_BYTES:
+            pieces.append(tag + payload)
+        else:
+            pieces += (tag, payload)
+    return pieces
 
 
 class FrameDecoder:

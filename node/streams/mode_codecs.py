@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 FrameEncoder = Callable[[FrameKind, bytes, int], bytes]
-ChunksEncoder = Callable[[Sequence[bytes], int], bytes]
+ChunksEncoder = Callable[[Sequence[bytes], int], Sequence[bytes]]
 
 
 class StreamDecoder(Protocol):
@@ -64,13 +64,13 @@ def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
 def chunks_encoder_for(mode: StreamMode, *, typed: bool) -> ChunksEncoder:
     """Return a function of chunks and the number of the first that gives the bytes to send.
 
-    They are those that `encoder_for` gives for one chunk after another.
+    They come in pieces to be joined, and are those that `encoder_for` gives for one chunk after another.
     """
     if mode is StreamMode.FRAMES:
         return _encode_framed_chunks
     if mode is StreamMode.SSE:
         return partial(_encode_events, typed=typed)
-    return _join
+    return _as_they_are
 
 
 def decoder_for(mode: StreamMode, *, max_frame_bytes: int) -> StreamDecoder:
@@ -86,17 +86,17 @@ def _encode_framed(kind: FrameKind, payload: bytes, number: int) -> bytes:
     return encode_frame(kind, payload)
 
 
-def _encode_framed_chunks(chunks: Sequence[bytes], first: int) -> bytes:
+def _encode_framed_chunks(chunks: Sequence[bytes], first: int) -> Sequence[bytes]:
     return encode_chunks(chunks)
 
 
-def _encode_events(chunks: Sequence[bytes], first: int, *, typed: bool) -> bytes:
+def _encode_events(chunks: Sequence[bytes], first: int, *, typed: bool) -> Sequence[bytes]:
     numbered = enumerate(chunks, first)
-    return b"".join([encode_event(FrameKind.CHUNK, c, n, typed=typed) for n, c in numbered])
+    return [encode_event(FrameKind.CHUNK, c, n, typed=typed) for n, c in numbered]
 
 
-def _join(chunks: Sequence[bytes], first: int) -> bytes:
-    return b"".join(chunks)
+def _as_they_are(chunks: Sequence[bytes], first: int) -> Sequence[bytes]:
+    return chunks
 
 
 def _encode_raw(kind: FrameKind, payload: bytes, number: int) -> bytes:

@@ -78,10 +78,11 @@ async def test_who_asks_for_it_is_told_by_the_head_the_end_and_the_receipt(
 ) -> None:
     async with axon.attach(words):
         reply, end = await asked(axon, alice, "&digest=blake3")
-    stream = b"".join(len(chunk).to_bytes(4, "big") + chunk for chunk in CHUNKS)
+    lengths = blake3(b"".join(len(chunk).to_bytes(4, "big") for chunk in CHUNKS)).digest()
+    both = lengths + blake3(b"".join(CHUNKS)).digest()
     assert reply.header(DIGEST_HEADER) == "blake3"
     assert end.keys() == {"chunks", "blake3", "receipt"}
-    assert end["blake3"] == blake3(stream).hexdigest()
+    assert end["blake3"] == blake3(both).hexdigest()
     receipt = Receipt.of_document(end["receipt"])
     assert receipt.reply == f"blake3:{end['blake3']}"
     receipt.verify(axon.hotkey)

@@ -57,7 +57,23 @@ def test_chunks_that_are_encoded_together_are_as_one_by_one(
     write = encoder_for(mode, typed=False)
     numbered = enumerate(chunks, first)
     one_by_one = b"".join(write(FrameKind.CHUNK, chunk, number) for number, chunk in numbered)
-    assert chunks_encoder_for(mode, typed=False)(chunks, first) == one_by_one
+    together = chunks_encoder_for(mode, typed=False)(chunks, first)
+    assert b"".join(together) == one_by_one
+
+
+@pytest.mark.parametrize("mode", StreamMode)
+def test_long_chunks_that_are_encoded_together_are_as_one_by_one(mode: StreamMode) -> None:
+    write = encoder_for(mode, typed=False)
+    chunks = [b"a" * 4095, b"b" * 4096, b"c", b"d" * 70_000]
+    one_by_one = b"".join(write(FrameKind.CHUNK, c, n) for n, c in enumerate(chunks, 7))
+    together = chunks_encoder_for(mode, typed=False)(chunks, 7)
+    assert b"".join(together) == one_by_one
+
+
+def test_a_long_chunk_is_not_copied_to_be_framed() -> None:
+    chunk = b"a" * 4096
+    framed = chunks_encoder_for(StreamMode.FRAMES, typed=False)([chunk], 1)
+    assert any(piece is chunk for piece in framed)
 
 
 @given(CHUNKS)
