@@ -214,7 +214,7 @@ class ReplyWriter:
         self.last_write = self._loop.time()
 
     def _take(self) -> Sequence[bytes]:
-        """Return the bytes, in pieces, of what has gathered, which are on their way from here on."""
+        """Return what has gathered, encoded, in pieces; it is on its way from here on."""
         chunks, self._gathered, self._gathered_bytes = self._gathered, [], 0
         first = self._digest.chunks + 1
         self._digest.add_all(chunks)

@@ -64,7 +64,8 @@ def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
 def chunks_encoder_for(mode: StreamMode, *, typed: bool) -> ChunksEncoder:
     """Return a function of chunks and the number of the first that gives the bytes to send.
 
-    They come in pieces to be joined, and are those that `encoder_for` gives for one chunk after another.
+    They come in pieces to be joined, and are those that `encoder_for` gives for one chunk after
+    another.
     """
     if mode is StreamMode.FRAMES:
         return _encode_framed_chunks
