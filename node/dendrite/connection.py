@@ -217,6 +217,7 @@ class Connection(BaseProtocol):
             return
         if data:
             self._tell()
+            self._hold_back()
 
     def _parse(self, parser: HttpParser[Any], data: bytes) -> None:
         streams, self._streams = self._streams, ()
@@ -242,7 +243,15 @@ class Connection(BaseProtocol):
     def _feed(self, content: ChunkedContent, data: bytes) -> None:
         content.feed(data)
         self._spoilt |= content.surplus
-        if content.held > 2 * _LOW_WATER_BYTES and not self._reading_paused:
+
+    def _hold_back(self) -> None:
+        """Read nothing for now if much is held that nobody has taken, as a stream's reader does."""
+        content = self._content
+        if (
+            isinstance(content, ChunkedContent)
+            and content.held > 2 * _LOW_WATER_BYTES
+            and not self._reading_paused
+        ):
             self._reading_paused = True
             self._pause_transport_reading()
 

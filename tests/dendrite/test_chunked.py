@@ -163,6 +163,18 @@ async def test_a_peer_is_held_back_until_its_content_is_taken() -> None:
     assert connection.finish()
 
 
+async def test_a_peer_whose_content_is_taken_at_once_is_never_held_back() -> None:
+    wire = Wire()
+    connection = await asked(wire)
+    connection.data_received(HEAD)
+    content = the_content(connection)
+    assert isinstance(content, ChunkedContent)
+    connection.on_news = lambda: content.take().clear()
+    for _ in range(3):
+        connection.data_received(chunked(b"x" * 200_000, end=False))
+    assert wire.calls == []
+
+
 @pytest.mark.parametrize("early", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\n\r\n"])
 async def test_what_is_said_before_a_reply_is_passed_over(early: bytes) -> None:
     connection = await asked(Wire())
