@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -35,12 +35,30 @@ async def no_stray_tasks() -> AsyncIterator[None]:
     """Fail a test that leaves a task running."""
     before = asyncio.all_tasks()
     yield
-    for _ in range(50):
+    for _ in range(500):
         stray = asyncio.all_tasks() - before - {asyncio.current_task()}
         if not stray:
             return
         await asyncio.sleep(0.01)
     pytest.fail(f"tasks outlived the test: {[task.get_name() for task in stray]}")
+
+
+@pytest.fixture
+async def skip_ahead(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Puts the clock of the event loop forward: `skip_ahead(seconds)`.
+
+    With it a deadline may be so long that no busy machine runs into it by itself, and passes at
+    once all the same.
+    """
+    loop = asyncio.get_running_loop()
+    own_time, ahead_s = loop.time, 0.0
+
+    def skip(seconds: float) -> None:
+        nonlocal ahead_s
+        ahead_s += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: own_time() + ahead_s)
+    return skip
 
 
 @pytest.fixture(scope="session")

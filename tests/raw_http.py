@@ -29,7 +29,7 @@ __all__ = [
     "signed_request",
 ]
 
-WAIT_S = 5.0
+WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Routes that the tests through the HTTP door share, a peer without limits, and waiting."""
+"""Routes that the tests through the HTTP door share, a peer without limits, and waiting.
+
+How long `until` waits is for machines that are busy, and less than what else would end a wait: a
+dendrite's deadline is 12 s by default, and an axon's heartbeats and grace period are 10 s.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from dataclasses import replace
 
 from node import Axon, Peer, Synapse, TextStream
 
-__all__ = ["Echo", "Words", "undeclared", "until"]
+__all__ = ["PATIENCE_S", "Echo", "Words", "settled", "undeclared", "until"]
+
+PATIENCE_S = 8.0
 
 
 class Echo(Synapse):
@@ -29,7 +35,7 @@ def undeclared(axon: Axon) -> Peer:
     return replace(axon.info(), capacity=())
 
 
-async def until(condition: Callable[[], object], within_s: float = 1.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Wait until a condition holds, and fail the test when it does not in time."""
     try:
         async with asyncio.timeout(within_s):
@@ -37,3 +43,14 @@ async def until(condition: Callable[[], object], within_s: float = 1.0) -> None:
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"it did not happen within {within_s} s") from None
+
+
+async def settled(number: Callable[[], int]) -> int:
+    """Return a number that grows, once it has stood still for a while."""
+    before, looks = -1, 0
+    while looks < 10:
+        now = number()
+        looks = looks + 1 if now == before else 0
+        before = now
+        await asyncio.sleep(0.02)
+    return before

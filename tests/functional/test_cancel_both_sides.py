@@ -1,4 +1,8 @@
-"""However one side leaves a stream, the other stops within a second and nothing is left open."""
+"""However one side leaves a stream, the other stops at once and nothing is left open.
+
+"At once" is where nothing else could have ended it: the forwards go on for a minute, and an axon's
+heartbeats, its limit for readers that take nothing and its grace period are far away.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ import os
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from node.errors import StreamInterrupted
 from node.synapse import Send, StreamingReply
 
 from .open_sockets import open_sockets
-from .synapses import Words, until
+from .synapses import PATIENCE_S, Words, until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -34,7 +37,7 @@ class Miner:
 
     def __init__(self) -> None:
         self.started = 0
-        self.ended: list[float] = []
+        self.ended = 0
         self.stop_threads = threading.Event()
 
     async def generator(self, synapse: Words) -> AsyncIterator[bytes]:
@@ -44,9 +47,9 @@ class Miner:
                 yield b"x" * 65_536
             for _ in range(synapse.count):
                 yield b"first"
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
-            self.ended.append(time.perf_counter())
+            self.ended += 1
 
     def streamer(self, synapse: Words) -> StreamingReply:
         async def send_all(send: Send) -> None:
@@ -64,7 +67,14 @@ class Miner:
                 # A thread can't be stopped, only its next item refused.
                 yield b"next"
         finally:
-            self.ended.append(time.perf_counter())
+            self.ended += 1
+
+
+@pytest.fixture
+def axon(bob: Keypair) -> Axon:
+    return Axon(
+        bob, ip="127.0.0.1", port=0, heartbeat_s=3600.0, stall_s=3600.0, grace_s=3 * PATIENCE_S
+    )
 
 
 @pytest.fixture
@@ -77,15 +87,23 @@ def miner() -> Iterator[Miner]:
 class Held:
     """A stream in the middle, and every way to leave it."""
 
-    def __init__(self, axon: Axon, dendrite: Dendrite, miner: Miner, stage: int) -> None:
+    def __init__(
+        self,
+        axon: Axon,
+        dendrite: Dendrite,
+        miner: Miner,
+        stage: int,
+        skip_ahead: Callable[[float], None],
+    ) -> None:
         self.axon, self.dendrite, self.miner, self.stage = axon, dendrite, miner, stage
+        self.skip_ahead = skip_ahead
         self.stream: Stream | None = None
         self.reading: asyncio.Task[Any] | None = None
 
-    async def begin(self, timeout: float) -> None:
+    async def begin(self) -> None:
         """Open the stream and read it in a task until it stands where it should."""
         question = Words(count=self.stage)
-        self.stream = await self.dendrite(self.axon.info(), question, timeout=timeout)
+        self.stream = await self.dendrite(self.axon.info(), question, timeout=600)
         self.reading = asyncio.create_task(self._read())
         await until(lambda: self.miner.started)
         if self.stage == 2:
@@ -110,7 +128,8 @@ class Held:
             await self.finish()
             self.stream = None
             gc.collect()
-        # A deadline is left to pass by itself.
+        else:
+            self.skip_ahead(601.0)  # the deadline passes by itself
 
     async def finish(self) -> None:
         assert self.reading is not None
@@ -133,24 +152,29 @@ STAGES = [(how, stage) for how in HOW for stage in (0, 1, 2) if (how, stage) != 
 
 @pytest.mark.parametrize("form", ["generator", "streamer", "sync_generator"])
 @pytest.mark.parametrize(("how", "stage"), STAGES)
-async def test_a_reader_that_leaves_ends_the_forward_within_1_s(
-    axon: Axon, alice: Keypair, miner: Miner, how: str, stage: int, form: str
+async def test_a_reader_that_leaves_ends_the_forward_at_once(
+    axon: Axon,
+    alice: Keypair,
+    miner: Miner,
+    skip_ahead: Callable[[float], None],
+    how: str,
+    stage: int,
+    form: str,
 ) -> None:
     axon.attach(getattr(miner, form))
     async with axon, Dendrite(alice) as dendrite:
         sockets = open_sockets()
-        held = Held(axon, dendrite, miner, stage)
-        await held.begin(timeout=0.3 if how == "deadline" else 60)
-        left = time.perf_counter()
+        held = Held(axon, dendrite, miner, stage, skip_ahead)
+        await held.begin()
+        assert not miner.ended
         await held.leave(how)
-        await until(lambda: miner.ended, within_s=1.5)
-        assert miner.ended[0] - left < (1.3 if how == "deadline" else 1.0)
+        await until(lambda: miner.ended)
         await held.finish()
         await check_all_is_free(axon, dendrite, sockets)
 
 
 @pytest.mark.parametrize("how", ["break", "async with", "error in the loop", "merge", "fan_out"])
-async def test_a_loop_that_is_left_ends_the_forward_within_1_s(
+async def test_a_loop_that_is_left_ends_the_forward_at_once(
     axon: Axon, dendrite: Dendrite, miner: Miner, how: str
 ) -> None:
     axon.attach(miner.generator)
@@ -174,30 +198,39 @@ async def test_a_loop_that_is_left_ends_the_forward_within_1_s(
             async with dendrite.fan_out([axon.info()] * 2, question) as streams:
                 await until(lambda: miner.started == 2)
             assert all(stream.done for stream in streams)
-        left = time.perf_counter()
-        await until(lambda: len(miner.ended) == miner.started, within_s=1.5)
-        assert miner.ended[-1] - left < 1.0
+        await until(lambda: miner.ended == miner.started)
         await check_all_is_free(axon, dendrite, sockets)
 
 
 @pytest.mark.parametrize("phase", ["first_byte", "idle"])
-async def test_a_phase_deadline_ends_the_forward_within_1_s(
-    axon: Axon, alice: Keypair, miner: Miner, phase: str
+async def test_a_phase_deadline_ends_the_forward_at_once(
+    axon: Axon,
+    alice: Keypair,
+    miner: Miner,
+    skip_ahead: Callable[[float], None],
+    phase: str,
 ) -> None:
     axon.attach(miner.generator)
-    limits: dict[str, Any] = {phase: 0.3}
+    limits: dict[str, Any] = {phase: 600.0}
     async with axon, Dendrite(alice, **limits) as dendrite:
         sockets = open_sockets()
         question = Words(count=0 if phase == "first_byte" else 1)
-        began = time.perf_counter()
-        assert (await dendrite.call(axon.info(), question, timeout=60)).is_timeout
-        assert time.perf_counter() - began >= 0.3
+        stream = await dendrite(axon.info(), question, timeout=None)
+        reading = asyncio.create_task(stream.final())
+        await until(lambda: miner.started)
+        if phase == "idle":
+            await until(lambda: stream.timing.first_byte_s is not None)
+        skip_ahead(590.0)
+        await asyncio.sleep(0.05)
+        assert not reading.done()
+        skip_ahead(11.0)
+        assert (await reading).is_timeout
         await until(lambda: miner.ended)
         await check_all_is_free(axon, dendrite, sockets)
 
 
 @pytest.mark.parametrize("signal", ["kill", "terminate"])
-async def test_a_caller_whose_process_dies_ends_the_forward_within_1_s(
+async def test_a_caller_whose_process_dies_ends_the_forward_at_once(
     axon: Axon, miner: Miner, signal: str
 ) -> None:
     program = """
@@ -216,11 +249,9 @@ async def test_a_caller_whose_process_dies_ends_the_forward_within_1_s(
         process = await run_program(program, str(axon.info()))
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), 20) == b"first\n"
-        assert miner.ended == []
-        left = time.perf_counter()
+        assert not miner.ended
         getattr(process, signal)()
-        await until(lambda: miner.ended, within_s=1.5)
-        assert miner.ended[0] - left < 1.0
+        await until(lambda: miner.ended)
         await process.communicate()
         await until(lambda: axon._slots._free == axon._max_workers)
         await until(lambda: open_sockets() == sockets)
@@ -237,9 +268,8 @@ async def test_an_axon_that_stops_ends_its_streams_and_tells_the_reader(
         )
         chunks = stream.chunks()
         assert await anext(chunks) == "first"
-        began = time.perf_counter()
-        await axon.stop(grace_s=0)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S):
+            await axon.stop(grace_s=0)
             if raise_errors:
                 with pytest.raises(StreamInterrupted) as caught:
                     await anext(chunks)
@@ -247,7 +277,6 @@ async def test_an_axon_that_stops_ends_its_streams_and_tells_the_reader(
             else:
                 assert [chunk async for chunk in chunks] == []
                 assert (await stream).dendrite.status_code == 503
-        assert time.perf_counter() - began < 2.5
     assert miner.ended
     await until(lambda: not dendrite._pumps)
 
@@ -276,7 +305,7 @@ async def test_a_node_whose_process_dies_is_told_at_once(alice: Keypair) -> None
         assert await anext(chunks) == "first"
         process.kill()
         with pytest.raises(StreamInterrupted):
-            await asyncio.wait_for(anext(chunks), 1)
+            await asyncio.wait_for(anext(chunks), PATIENCE_S)
     await process.communicate()
 
 

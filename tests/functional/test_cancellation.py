@@ -1,11 +1,11 @@
-"""A client that leaves ends its work within a second and frees its place."""
+"""A client that leaves ends its work at once and frees its place."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from node import Axon, Dendrite, Keypair
 from node.synapse import Send, StreamingReply
 from tests.raw_http import RawConnection, signed_request
 
-from .synapses import Echo, Words, undeclared, until
+from .synapses import PATIENCE_S, Echo, Words, undeclared, until
 
 
 class Watch:
@@ -27,7 +27,7 @@ class Watch:
     async def hang(self) -> None:
         self.started += 1
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.ended.append("cancelled")
             raise
@@ -53,11 +53,11 @@ async def leave_midway(axon: Axon, alice: Keypair, watch: Watch, target: str = "
 
 
 async def check_a_place_is_free(axon: Axon, dendrite: Dendrite) -> None:
-    reply = await dendrite(axon.info(), Echo(text="next"), timeout=2)
+    reply = await dendrite(axon.info(), Echo(text="next"), timeout=PATIENCE_S)
     assert reply.is_success, reply.dendrite.status_message
 
 
-async def test_an_async_forward_is_cancelled_within_1_s(
+async def test_an_async_forward_is_cancelled_at_once(
     axon: Axon, dendrite: Dendrite, alice: Keypair, watch: Watch
 ) -> None:
     async def forward(synapse: Echo) -> Echo:
@@ -68,7 +68,7 @@ async def test_an_async_forward_is_cancelled_within_1_s(
     axon.attach(forward)
     async with axon:
         await leave_midway(axon, alice, watch)
-        await until(lambda: watch.ended == ["cancelled"], within_s=1.0)
+        await until(lambda: watch.ended == ["cancelled"])
         await check_a_place_is_free(axon, dendrite)
 
 
@@ -86,12 +86,12 @@ async def test_a_dendrite_whose_call_is_cancelled_cancels_the_forward(
         await until(lambda: watch.started)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
-        await until(lambda: watch.ended == ["cancelled"], within_s=1.0)
+        await until(lambda: watch.ended == ["cancelled"])
         await check_a_place_is_free(axon, dendrite)
 
 
 async def test_a_dendrite_that_times_out_cancels_the_forward(
-    axon: Axon, dendrite: Dendrite, watch: Watch
+    axon: Axon, dendrite: Dendrite, watch: Watch, skip_ahead: Callable[[float], None]
 ) -> None:
     async def forward(synapse: Echo) -> Echo:
         if synapse.text == "hang":
@@ -100,15 +100,17 @@ async def test_a_dendrite_that_times_out_cancels_the_forward(
 
     axon.attach(forward)
     async with axon:
-        reply = await dendrite(axon.info(), Echo(text="hang"), timeout=0.3)
-        assert reply.is_timeout
-        await until(lambda: watch.ended == ["cancelled"], within_s=1.0)
+        call = asyncio.ensure_future(dendrite(axon.info(), Echo(text="hang"), timeout=60))
+        await until(lambda: watch.started)
+        skip_ahead(61.0)
+        assert (await call).is_timeout
+        await until(lambda: watch.ended == ["cancelled"])
         await check_a_place_is_free(axon, dendrite)
 
 
 @pytest.mark.parametrize("form", ["generator", "streamer", "iterator"])
 @pytest.mark.parametrize("when", ["before the first chunk", "between chunks"])
-async def test_a_stream_is_cancelled_within_1_s(
+async def test_a_stream_is_cancelled_at_once(
     axon: Axon, dendrite: Dendrite, alice: Keypair, watch: Watch, form: str, when: str
 ) -> None:
     async def chunks() -> AsyncIterator[str]:
@@ -137,7 +139,7 @@ async def test_a_stream_is_cancelled_within_1_s(
     axon.attach(echo)
     async with axon:
         await leave_midway(axon, alice, watch, "/Words?stream=frames")
-        await until(lambda: watch.ended == ["cancelled"], within_s=1.0)
+        await until(lambda: watch.ended == ["cancelled"])
         await check_a_place_is_free(axon, dendrite)
 
 
@@ -156,7 +158,7 @@ async def test_a_generators_finally_runs_when_its_client_leaves(
     axon.attach(forward)
     async with axon:
         await leave_midway(axon, alice, watch, "/Words")
-        await until(lambda: watch.ended == ["finally"], within_s=1.0)
+        await until(lambda: watch.ended == ["finally"])
 
 
 async def test_a_sync_generator_stops_at_its_next_item(
@@ -180,11 +182,11 @@ async def test_a_sync_generator_stops_at_its_next_item(
     axon.attach(forward).attach(echo)
     async with axon:
         await leave_midway(axon, alice, watch, "/Words")
-        await until(lambda: watch.ended == ["finally"], within_s=1.0)
+        await until(lambda: watch.ended == ["finally"])
         await check_a_place_is_free(axon, dendrite)
         count = len(made)
         await asyncio.sleep(0.2)
-        assert len(made) == count < 20
+        assert len(made) == count < 200
 
 
 async def test_a_sync_generator_that_waits_for_its_reader_stops_too(
@@ -208,7 +210,7 @@ async def test_a_sync_generator_that_waits_for_its_reader_stops_too(
             await connection.send(request.encode())
             await asyncio.sleep(0.3)  # nothing is read: all buffers are full
             assert watch.ended == []
-        await until(lambda: watch.ended == ["finally"], within_s=1.0)
+        await until(lambda: watch.ended == ["finally"])
         await check_a_place_is_free(axon, dendrite)
 
 
@@ -221,7 +223,7 @@ async def test_a_sync_forwards_place_is_taken_until_its_thread_ends(
         texts.append(synapse.text)
         if synapse.text == "hang":
             watch.started += 1
-            watch.stop_threads.wait(5)
+            watch.stop_threads.wait(60)
         return synapse
 
     axon.attach(forward)
@@ -230,7 +232,7 @@ async def test_a_sync_forwards_place_is_taken_until_its_thread_ends(
         await asyncio.sleep(0.2)
         # A thread can't be stopped; to call its place free would start what nobody waits for.
         assert (await dendrite(axon.info(), Echo(text="impatient"), timeout=0.3)).is_timeout
-        await asyncio.sleep(0.2)  # until the node knows too that nobody waits any more
+        await until(lambda: axon._slots.waiting == 0)  # the node knows too that nobody waits
         watch.stop_threads.set()
         await check_a_place_is_free(axon, dendrite)
     assert texts == ["hang", "next"]
@@ -256,7 +258,7 @@ async def test_a_queued_request_whose_client_left_never_starts(
             request = signed_request(alice, axon.hotkey, "/Echo", b'{"text": "queued"}')
             await connection.send(request.encode())
             await until(lambda: axon._slots.waiting == 1)
-        await until(lambda: axon._slots.waiting == 0, within_s=1.0)
+        await until(lambda: axon._slots.waiting == 0)
         go.set()
         assert (await first).is_success
         await check_a_place_is_free(axon, dendrite)
@@ -277,7 +279,7 @@ async def test_a_client_that_leaves_while_a_hook_runs_is_cancelled_there(
     axon.attach(forward, blacklist_fn=blacklist)
     async with axon:
         await leave_midway(axon, alice, watch)
-        await until(lambda: watch.ended == ["cancelled"], within_s=1.0)
+        await until(lambda: watch.ended == ["cancelled"])
         await check_a_place_is_free(axon, dendrite)
 
 

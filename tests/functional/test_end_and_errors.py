@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -283,33 +283,42 @@ async def test_a_failure_before_the_first_chunk_is_an_error_reply(
     [("frames", "before the first chunk"), ("frames", "between chunks"), ("sse", "between chunks")],
 )
 async def test_heartbeats_keep_a_slow_miner_alive(
-    bob: Keypair, alice: Keypair, mode: str, when: str
+    bob: Keypair, alice: Keypair, skip_ahead: Callable[[float], None], mode: str, when: str
 ) -> None:
+    go, started = asyncio.Event(), asyncio.Event()
+
     async def forward(synapse: Words) -> AsyncIterator[str]:
         if when == "between chunks":
             yield "first "
-        await asyncio.sleep(1.2)
+        started.set()
+        await go.wait()
         yield "slow "
 
     axon = Axon(bob, ip="127.0.0.1", port=0, heartbeat_s=0.05).attach(forward)
-    async with axon, Dendrite(alice, mode=mode, idle=0.4) as dendrite:
-        final = await dendrite.call(axon.info(), Words())
+    async with axon, Dendrite(alice, mode=mode, idle=60) as dendrite:
+        stream = await dendrite(axon.info(), Words(), timeout=None)
+        await started.wait()
+        for _ in range(5):
+            skip_ahead(20.0)
+            await asyncio.sleep(0.1)  # for a heartbeat, and no harm when it is too short for one
+        go.set()
+        final = await stream
     assert final.is_success, final.dendrite.status_message
     assert final.completion.endswith("slow ")
 
 
 async def test_without_heartbeats_the_same_miner_is_taken_for_dead(
-    axon: Axon, alice: Keypair
+    bob: Keypair, alice: Keypair
 ) -> None:
     async def forward(synapse: Words) -> AsyncIterator[str]:
         yield "first "
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3600)
         yield "slow "
 
-    axon.attach(forward)  # every 10 s by default
+    axon = Axon(bob, ip="127.0.0.1", port=0, heartbeat_s=3600.0).attach(forward)
     async with axon, Dendrite(alice, idle=0.4) as dendrite:
         with pytest.raises(PeerTimeout) as caught:
-            await dendrite.call(axon.info(), Words(), raise_errors=True)
+            await dendrite.call(axon.info(), Words(), timeout=60, raise_errors=True)
     assert caught.value.phase == "idle"
 
 
@@ -318,8 +327,8 @@ async def test_a_silent_peer_times_out_idle(alice: Keypair, mode: StreamMode) ->
     maker = StreamBytes(mode)
     data = chunked_reply(mode, maker.chunk(b"a"), maker.beat(), end=False)
     began = time.perf_counter()
-    got, error = await result(sends(data, hold=True), alice, mode, idle=0.2)
-    assert 0.2 <= time.perf_counter() - began < 1.5
+    got, error = await result(sends(data, hold=True), alice, mode, timeout=50, idle=0.2)
+    assert 0.2 <= time.perf_counter() - began < 20
     assert got == ["a"]
     assert isinstance(error, PeerTimeout)
     assert error.phase == "idle"

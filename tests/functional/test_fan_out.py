@@ -13,7 +13,7 @@ from node import Axon, Dendrite, Keypair, Peer
 from node.errors import ConfigError
 from tests.raw_http import read_request, scripted_peer
 
-from .synapses import Echo, Words, until
+from .synapses import PATIENCE_S, Echo, Words, until
 
 
 class Crowd:
@@ -22,6 +22,7 @@ class Crowd:
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
         self.pause_s = 0.0
+        self.together: asyncio.Barrier | None = None
         self.started: list[int] = []
         self.cancelled: list[int] = []
         self.peers: list[Peer] = []
@@ -39,6 +40,8 @@ class Crowd:
             self.started.append(number)
             try:
                 await asyncio.sleep(self.pause_s)
+                if self.together is not None:
+                    await self.together.wait()
                 for word in range(synapse.count):
                     yield f"{number}.{word} "
             except asyncio.CancelledError:
@@ -73,21 +76,18 @@ def dead_peer() -> Peer:
     return Peer(hotkey=hotkey, ip="127.0.0.1", port=1)
 
 
-async def test_three_miners_that_think_for_1_s_give_first_tokens_within_1_5_s(
+async def test_three_miners_think_at_the_same_time_though_they_are_read_one_after_another(
     crowd: Crowd, dendrite: Dendrite
 ) -> None:
     peers = await crowd.add(3)
-    crowd.pause_s = 1.0
-    began = time.perf_counter()
-    streams = await dendrite(peers, Words())
+    crowd.together = asyncio.Barrier(3)  # nobody answers before all were asked
     firsts: list[str] = []
-    for stream in streams:  # one after another, as the seed's client does
-        async for chunk in stream.chunks():
-            if not firsts or not firsts[-1].startswith(chunk[:2]):
-                firsts.append(chunk)
-        assert time.perf_counter() - began < 1.5
+    async with asyncio.timeout(PATIENCE_S):
+        for stream in await dendrite(peers, Words()):  # as the seed's client does
+            async for chunk in stream.chunks():
+                if not firsts or not firsts[-1].startswith(chunk[:2]):
+                    firsts.append(chunk)
     assert [first[:2] for first in firsts] == ["0.", "1.", "2."]
-    assert all(1.0 <= stream.timing.first_byte_s < 1.5 for stream in streams)
 
 
 async def test_all_requests_are_on_the_wire_when_the_call_returns(
@@ -109,15 +109,14 @@ async def test_all_requests_are_on_the_wire_when_the_call_returns(
 
 
 async def test_a_peer_that_takes_no_connection_does_not_hold_up_the_call(
-    crowd: Crowd, dendrite: Dendrite, black_hole: Peer
+    crowd: Crowd, alice: Keypair, black_hole: Peer
 ) -> None:
     peers = await crowd.add(1)
-    began = time.perf_counter()
-    streams = await dendrite([black_hole, peers[0]], Words())
-    assert (await streams[1]).is_success
-    assert time.perf_counter() - began < 1.0
-    assert streams[0].timing.connected_s is None
-    await streams[0].aclose()
+    async with asyncio.timeout(PATIENCE_S), Dendrite(alice, connect=60) as dendrite:
+        streams = await dendrite([black_hole, peers[0]], Words(), timeout=60)
+        assert (await streams[1]).is_success
+        assert streams[0].timing.connected_s is None
+        await streams[0].aclose()
 
 
 async def test_no_peers_give_no_replies(dendrite: Dendrite) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from node import Axon, Dendrite, Keypair, Peer, Stream
 from node.errors import CallError, ConfigError, PeerRefused, StreamInterrupted
 from tests.raw_http import read_request, scripted_peer
 
-from .synapses import Echo, Words, until
+from .synapses import PATIENCE_S, Echo, Words, until
 
 
 class Crowd:
@@ -117,7 +116,7 @@ async def test_a_stream_that_is_used_after_the_block_tells_and_never_hangs(
         await anext(begun)
         waiting = asyncio.create_task(streams[1].final())
         await asyncio.sleep(0)
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(PATIENCE_S):
         for stream in streams:
             with pytest.raises(StreamInterrupted):
                 await stream
@@ -236,7 +235,7 @@ async def test_a_merge_that_is_left_cancels_every_node(crowd: Crowd, dendrite: D
     await until(lambda: sorted(crowd.cancelled) == [0, 1, 2, 3])
     for stream in streams:
         with pytest.raises(StreamInterrupted):
-            await asyncio.wait_for(stream.final(), 0.5)
+            await asyncio.wait_for(stream.final(), PATIENCE_S)
 
 
 # The first good replies.
@@ -247,9 +246,8 @@ async def test_first_gives_the_first_good_ones_and_cancels_the_rest(
 ) -> None:
     crowd.pauses_s = {0: 30, 1: 0.0, 2: 0.1, 3: 30}
     crowd.failing = {1}
-    began = time.perf_counter()
-    (reply,) = await dendrite.first([*crowd.peers, dead_peer()], Words(count=2))
-    assert time.perf_counter() - began < 2
+    async with asyncio.timeout(PATIENCE_S):
+        (reply,) = await dendrite.first([*crowd.peers, dead_peer()], Words(count=2))
     assert isinstance(reply, Words)
     assert (reply.completion, reply.axon.hotkey) == ("2.0 2.1 ", crowd.peers[2].hotkey)
     await until(lambda: sorted(crowd.cancelled) == [0, 3])
@@ -298,26 +296,27 @@ async def test_first_that_is_cancelled_cancels_every_node(crowd: Crowd, dendrite
 
 
 async def test_120_silent_peers_of_256_do_not_disturb_the_honest_ones(
-    axon: Axon, dendrite: Dendrite
+    axon: Axon, dendrite: Dendrite, skip_ahead: Callable[[float], None]
 ) -> None:
     async def words(synapse: Words) -> AsyncIterator[str]:
         yield "good"
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     axon.attach(words)
     hotkey = Keypair.from_uri("//Silent").ss58_address
     async with axon, scripted_peer(silent, hotkey) as mute:
         peers = [mute if number % 32 < 15 else axon.info() for number in range(256)]
         assert peers.count(mute) == 120
-        streams: list[Stream] = await dendrite(peers, Words(), timeout=3)
+        streams: list[Stream] = await dendrite(peers, Words(), timeout=60)
         honest = [stream for stream in streams if stream.peer != mute]
-        async with asyncio.timeout(2.5):  # before the silent ones' time is up
+        async with asyncio.timeout(30):  # before the silent ones' time is up
             finals = [await stream for stream in honest]
         assert {final.completion for final in finals} == {"good"}
-        assert max(stream.timing.total_s or 9 for stream in honest) < 2.5
+        assert all(stream.timing.total_s is None for stream in streams if stream.peer == mute)
+        skip_ahead(61.0)
         replies = [await stream for stream in streams]
     for peer, reply in zip(peers, replies, strict=True):
         assert reply.axon.hotkey == peer.hotkey

@@ -188,13 +188,14 @@ async def test_a_rate_is_that_of_all_axons_together(
 ) -> None:
     async with nodes(redis_url, bob, 3, requests_per_s=2.0) as axons:
         codes: Counter[str] = Counter()
+        began = time.monotonic()
         for number in range(12):
             reply = await ask(axons[number % 3].axon.port, good(alice, bob))
             codes[code(reply)] += 1
             if reply.status == 429:
                 assert 0 < reply.json()["retry_after_s"] <= 0.5
         # A burst is two seconds' worth; some more came in while the others were sent.
-        assert 4 <= codes["ok"] <= 6
+        assert 4 <= codes["ok"] <= 5 + 2.0 * (time.monotonic() - began)
         assert codes["rate_limited"] == 12 - codes["ok"]
         other = good(Keypair.from_uri("//Charlie"), bob)
         assert (await ask(axons[0].axon.port, other)).status == 200

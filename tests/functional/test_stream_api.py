@@ -11,7 +11,7 @@ import pytest
 from node import Axon, Dendrite, Keypair, Peer, Stream
 from node.errors import PeerRefused, StreamInterrupted
 
-from .synapses import Echo, Words, until
+from .synapses import PATIENCE_S, Echo, Words, until
 
 
 class Miner:
@@ -114,7 +114,7 @@ async def test_two_readers_at_once_are_refused(peer: Peer, dendrite: Dendrite) -
 async def test_final_inside_ones_own_loop_does_not_hang(peer: Peer, dendrite: Dendrite) -> None:
     stream = await dendrite(peer, Words())
     with pytest.raises(RuntimeError):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             async for _ in stream:
                 await stream.final()
 
@@ -171,7 +171,7 @@ async def test_a_waiting_getter_is_told_when_the_reader_leaves(
     await asyncio.sleep(0)
     await chunks.aclose()
     with pytest.raises(StreamInterrupted):
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_a_reader_task_that_is_cancelled_closes_the_stream(
@@ -274,10 +274,10 @@ async def test_closing_the_dendrite_closes_open_streams(
     await until(lambda: miner.started == 2)
     await dendrite.aclose()
     await dendrite.aclose()
-    rest = await asyncio.wait_for(_read(chunks), 1)
+    rest = await asyncio.wait_for(_read(chunks), PATIENCE_S)
     assert len(rest) < 10
     for stream in (iterated, untouched):
-        final = await asyncio.wait_for(stream.final(), 1)
+        final = await asyncio.wait_for(stream.final(), PATIENCE_S)
         assert (final.is_success, final.dendrite.status_code) == (False, 503)
     await until(lambda: len(miner.ended) == 2)
 
@@ -396,7 +396,7 @@ async def test_an_error_is_raised_by_iteration_and_every_getter(
     assert caught.value.status == 500
     for _ in range(2):
         with pytest.raises(PeerRefused):
-            await asyncio.wait_for(stream.final(), 1)
+            await asyncio.wait_for(stream.final(), PATIENCE_S)
 
 
 async def test_a_fault_on_the_callers_own_side_is_no_success(peer: Peer, alice: Keypair) -> None:

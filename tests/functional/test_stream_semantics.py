@@ -13,7 +13,7 @@ from node import Axon, Dendrite, Keypair, Peer, Stream, TextStream
 from node.errors import CallError, PeerTimeout, StreamInterrupted
 
 from .paced_miner import PacedMiner, check_getters, raised
-from .synapses import Echo, Words, until
+from .synapses import PATIENCE_S, Echo, Words, until
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_an_after_error_reaches_getters_that_wait(peer: Peer, dendrite: De
 
     stream = await dendrite.stream(peer, Words(), after=after)
     waiting = [asyncio.create_task(stream.final()) for _ in range(3)]
-    await asyncio.wait(waiting, timeout=2)
+    await asyncio.wait(waiting, timeout=PATIENCE_S)
     assert {type(one.exception()) for one in waiting} == {KeyError}
 
 
@@ -188,9 +188,9 @@ async def test_the_lock_is_given_back_however_it_ends(
         await stream.aclose()
     elif how == "cancel":
         reading.cancel()
-    await asyncio.wait([reading], timeout=2)
+    await asyncio.wait([reading], timeout=PATIENCE_S)
     await until(lambda: not lock.locked())
-    async with asyncio.timeout(0.5), lock:
+    async with asyncio.timeout(PATIENCE_S), lock:
         pass  # another stream may go on
     await until(lambda: miner.ended)
     await asyncio.gather(reading, return_exceptions=True)

@@ -43,7 +43,8 @@ class World:
     def validator(self) -> Running:
         argv = [
             "validator", *self._flags("judge"), "--neuron.state", str(self.state),
-            "--neuron.step_interval", "0.2", "--neuron.timeout", "2",
+            "--neuron.step_interval", "0.2", "--neuron.timeout", "60",
+            "--neuron.latency_full", "60", "--neuron.latency_zero", "120",
         ]  # fmt: skip
         return self._start(argv)
 
@@ -76,7 +77,7 @@ class World:
         return graph
 
 
-def wait(what: Callable[[], bool], says: str, timeout_s: float = 30.0) -> None:
+def wait(what: Callable[[], bool], says: str, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < deadline, says
