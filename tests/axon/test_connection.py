@@ -127,7 +127,7 @@ async def test_a_body_that_never_ends_closes_the_connection(
     async with axon, await RawConnection.open(axon.port) as connection:
         await connection.send(b"POST /Nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
         assert (await connection.read_reply()).status == 404
-        assert await connection.is_closed_by_peer(within_s=2)
+        assert await connection.is_closed_by_peer(within_s=8)
 
 
 async def test_an_unwanted_body_in_bad_chunks_closes_the_connection(axon: Axon) -> None:
@@ -137,7 +137,7 @@ async def test_an_unwanted_body_in_bad_chunks_closes_the_connection(axon: Axon) 
         )
         assert (await connection.read_reply()).status == 404
         await connection.send(b"no size\r\n")
-        assert await connection.is_closed_by_peer(within_s=1)
+        assert await connection.is_closed_by_peer(within_s=8)
 
 
 async def test_a_body_in_bad_chunks_is_refused_at_once(axon: Axon, alice: Keypair) -> None:
@@ -149,9 +149,9 @@ async def test_a_body_in_bad_chunks_is_refused_at_once(axon: Axon, alice: Keypai
         await connection.send(head + b"3\r\nabc\r\n")
         await asyncio.sleep(0.05)
         await connection.send(b"no size\r\n")
-        reply = await connection.read_reply(within_s=2)
+        reply = await connection.read_reply(within_s=8)
         assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
-        assert await connection.is_closed_by_peer(within_s=1)
+        assert await connection.is_closed_by_peer(within_s=8)
 
 
 async def test_a_connection_that_asks_for_another_protocol_ends_after_its_reply(axon: Axon) -> None:
@@ -191,7 +191,7 @@ async def test_an_idle_connection_is_closed_in_time_and_one_in_use_is_not(
     async with axon, await RawConnection.open(axon.port) as connection:
         await connection.send(request_of(alice, axon))
         assert (await connection.read_reply()).status == 200
-        assert await connection.is_closed_by_peer(within_s=2)
+        assert await connection.is_closed_by_peer(within_s=8)
 
 
 async def test_a_long_reply_arrives_whole(axon: Axon, alice: Keypair) -> None:

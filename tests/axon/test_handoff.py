@@ -43,7 +43,7 @@ async def test_the_thread_waits_for_a_reader_that_is_slow() -> None:
     await asyncio.sleep(0.1)
     assert len(made) < 20
     handoff.stop()
-    await asyncio.wait_for(walk, 1)
+    await asyncio.wait_for(walk, 8)
 
 
 async def test_what_the_generator_raises_comes_after_its_items() -> None:
@@ -78,6 +78,6 @@ async def test_stopping_closes_the_generator_in_its_thread() -> None:
     async for _ in handoff:
         break
     handoff.stop()
-    await asyncio.wait_for(walk, 1)
+    await asyncio.wait_for(walk, 8)
     assert closed
     assert closed[0] != threading.get_ident()

@@ -79,7 +79,7 @@ async def test_a_place_given_to_a_waiter_that_is_cancelled_at_that_moment_is_not
     slots.release()  # the place is gone's, which has not run yet
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
-    await asyncio.wait_for(slots.acquire(0), 1)
+    await asyncio.wait_for(slots.acquire(0), 8)
 
 
 # Routes with a capacity of their own.
@@ -233,7 +233,7 @@ async def test_a_place_of_a_route_given_to_somebody_cancelled_at_that_moment_is_
     runs.slots.release("narrow")
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
-    await asyncio.wait_for(runs.slots.acquire(0, "narrow"), 1)
+    await asyncio.wait_for(runs.slots.acquire(0, "narrow"), 8)
     runs.slots.release("narrow")
 
 

@@ -55,7 +55,7 @@ class Running:
         for line in self.process.stderr:
             self.lines.append(line)
 
-    def wait_for(self, pattern: str, timeout_s: float = 20.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout_s: float = 60.0) -> re.Match[str]:
         """Waits until a line has the pattern."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

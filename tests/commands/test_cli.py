@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -101,9 +101,11 @@ def test_help_is_quick_and_imports_no_server(tmp_path: Path, argv: list[str]) ->
     )
     done = run(tmp_path, *argv, program=[sys.executable, "-c", script])
     assert done.stderr == ""
-    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run(tmp_path, *argv).returncode == 0
-    assert time.perf_counter() - began < 0.6
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # The processor's time, since others may keep this machine busy.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.6
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["miner", "--netuid", "8", "--print_config"]])

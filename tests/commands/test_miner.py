@@ -114,13 +114,13 @@ def test_a_reply_that_outlasts_the_grace_is_cut(home: Path, alice: Keypair) -> N
                 pass
             return await stream.final()
 
-    flags = ("--neuron.token_delay", "5", "--neuron.flush_every", "1", "--axon.grace_s", "0.2")
+    flags = ("--neuron.token_delay", "10", "--neuron.flush_every", "1", "--axon.grace_s", "0.2")
     with miner(home, *flags) as process:
         assert process.peer.is_serving
         began = time.monotonic()
         assert asyncio.run(cut(process)).dendrite.status_code != 200
         assert process.wait() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10  # where the next token takes as long
 
 
 def test_a_second_signal_ends_it_at_once(home: Path, alice: Keypair) -> None:
@@ -162,7 +162,7 @@ def test_a_forward_that_never_ends_does_not_keep_the_process(home: Path, alice: 
     program = [sys.executable, "-c", STUCK]
     with running(home, *argv, "--axon.grace_s", "0.2", program=program) as process:
         synapse = Prompting(roles=["user"], messages=["x"])
-        assert Dendrite(alice).query(process.peer, synapse, timeout=0.3).is_timeout
+        assert Dendrite(alice).query(process.peer, synapse, timeout=1.0).is_timeout
         process.process.send_signal(signal.SIGTERM)
         assert process.wait(10.0) == 0
         assert "left behind, still running: 1 forward(s)" in "".join(process.lines)

@@ -546,11 +546,11 @@ def test_tokens_are_counted_alike_however_the_text_is_cut(pieces: list[str]) -> 
 
 def test_a_token_without_end_does_not_slow_the_count_down() -> None:
     count = TokenCount()
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(100_000):
         total = count.add("a")
     assert 1 <= total <= 101
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_the_wallet_comes_before_the_network(

@@ -297,12 +297,12 @@ def test_the_time_of_an_operation_does_not_grow_with_the_peers(clock: Clock) -> 
         some = peers[:: count // 1000]
         best = float("inf")
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             for peer in some:
                 dormancy.is_awake(peer)
                 dormancy.wait_s(peer)
                 dormancy.failed(peer)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     # Sixteen times the peers; caches account for some of what is allowed.

@@ -57,7 +57,7 @@ async def test_pairs_come_in_the_order_of_arrival() -> None:
     got: list[tuple[Any, Any]] = []
     for source, chunk in ((b, 1), (a, 2), (a, 3), (b, 4)):
         source.put(chunk)
-        got.append(await asyncio.wait_for(anext(pairs), 1))
+        got.append(await asyncio.wait_for(anext(pairs), 8))
     assert got == [("b", 1), ("a", 2), ("a", 3), ("b", 4)]
     a.put(None)
     b.put(5, None)

@@ -68,7 +68,7 @@ async def place_in(gate: Gate, peer: Peer, route: str = "Echo") -> Place:
     """Take a place, which must be there."""
     place = gate.place(peer, route)
     assert place is not None
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(8):
         await place.take()
     return place
 
@@ -207,7 +207,7 @@ async def test_a_place_given_to_somebody_who_is_cancelled_at_that_moment_is_not_
     first.leave()  # the place is gone's, which has not run yet
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(8):
         await staying
     stays.leave()
     assert not gate._rooms

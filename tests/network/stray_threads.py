@@ -10,7 +10,7 @@ import pytest
 
 __all__ = ["no_stray_threads"]
 
-PATIENCE_S = 3
+PATIENCE_S = 20
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ async def test_a_call_that_waits_holds_up_neither_the_loop_nor_the_others(
             await asyncio.sleep(0.01)
         graphs = await asyncio.gather(*(network.metagraph(NETUID) for _ in range(8)))
         assert [graph.n for graph in graphs] == [2] * 8
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60  # the one that waits may take 120 s
         assert not writing.done()
         await network.close()
         with pytest.raises(errors.NetworkError, match="closed; a block may hold it all the same"):
@@ -96,7 +96,7 @@ def test_one_connection_serves_all_calls_and_ends(chain: FakeChain) -> None:
 async def test_a_plain_with_in_a_coroutine_ends_it_too(chain: FakeChain) -> None:
     with ChainNetwork(chain.url) as network:
         assert await network.register(NETUID, ALICE) == 0
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while chain.connections:
             await asyncio.sleep(0.01)
 
@@ -110,7 +110,7 @@ def test_a_network_that_is_forgotten_ends(chain: FakeChain) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 3
+    end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -77,7 +77,7 @@ def test_a_connection_that_fails_ends_the_link(kind: type[Exception]) -> None:
     with pytest.raises(
         errors.NetworkError, match=r"what ws://node\.example:9944 answered"
     ) as caught:
-        link.connect(1.0)
+        link.connect(20.0)
     assert "hunter2" not in str(caught.value)
     assert not link.is_open
     link.close()
@@ -100,7 +100,7 @@ def test_errors_of_the_sdk_are_told(
         raise error
 
     with pytest.raises(errors.NetworkError, match=text) as caught:
-        link.call(work, 1.0, "; perhaps")
+        link.call(work, 20.0, "; perhaps")
     assert caught.value.__cause__ is error
     assert len(str(caught.value)) < 500
     assert link.is_open is stays
@@ -119,7 +119,7 @@ def test_work_that_does_not_stop_when_it_is_cancelled_ends_all_the_same(link: Ch
     with pytest.raises(errors.NetworkError, match=r"gave no answer within 0\.1 s"):
         link.call(stubborn, 0.1)
     link.close()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20  # and it would sleep for 60 s
     assert link.ended.done()
 
 
@@ -130,7 +130,7 @@ def test_a_client_that_does_not_close_is_left() -> None:
     link = ChainLink(sdk_with(close=close), ADDRESS)
     started = time.monotonic()
     link.close()
-    assert 0.5 < time.monotonic() - started < 5
+    assert 0.5 < time.monotonic() - started < 20  # and it would sleep for 60 s
 
 
 def test_a_socket_that_was_left_open_is_closed(link: ChainLink) -> None:
@@ -140,10 +140,10 @@ def test_a_socket_that_was_left_open_is_closed(link: ChainLink) -> None:
             loop = asyncio.get_running_loop()
             await loop.create_connection(asyncio.Protocol, *server.getsockname())
 
-        link.call(leave_open, 1.0)
+        link.call(leave_open, 20.0)
         with server.accept()[0] as accepted:
             link.close()
-            accepted.settimeout(3)
+            accepted.settimeout(20)
             with suppress(ConnectionResetError):
                 assert accepted.recv(1) == b""
 
@@ -155,7 +155,7 @@ def test_nothing_is_started_after_the_end(link: ChainLink) -> None:
     link.close()
     link.close()
     with pytest.raises(errors.NetworkError, match="was closed"):
-        link.call(work, 1.0)
+        link.call(work, 20.0)
 
 
 def test_the_client_is_closed_once(link: ChainLink) -> None:
@@ -164,7 +164,7 @@ def test_the_client_is_closed_once(link: ChainLink) -> None:
     async def work(client: Client) -> None:
         found.set_result(client)
 
-    link.call(work, 1.0)
+    link.call(work, 20.0)
     link.close()
     assert found.result().closed == 1
 

@@ -161,13 +161,14 @@ class AsyncCounter(AsyncDualMode):
         super().__init__()
         self.loops: list[asyncio.AbstractEventLoop] = []
         self.released: list[asyncio.AbstractEventLoop] = []
-        self.pause_s = 0.0
+        self.together: asyncio.Barrier | None = None
 
     @async_dual_mode
     async def count(self, value: int, *, fail: bool = False) -> int:
         """Count."""
         self.loops.append(asyncio.get_running_loop())
-        await asyncio.sleep(self.pause_s)
+        if self.together is not None:
+            await self.together.wait()
         if fail:
             raise errors.NetworkError("it failed")
         return value
@@ -194,10 +195,9 @@ def test_a_coroutine_without_a_loop_gets_one_of_its_own_and_leaves_nothing() -> 
 
 async def test_coroutines_inside_a_loop_run_on_it_side_by_side() -> None:
     counter = AsyncCounter()
-    counter.pause_s = 0.05
-    began = time.monotonic()
-    assert await asyncio.gather(*map(counter.count, range(20))) == list(range(20))
-    assert time.monotonic() - began < 0.5
+    counter.together = asyncio.Barrier(20)  # none ends before all have begun
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*map(counter.count, range(20))) == list(range(20))
     assert set(counter.loops) == {asyncio.get_running_loop()}
     assert counter.released == []
     await counter.close()
@@ -224,7 +224,7 @@ async def test_a_call_that_is_never_awaited_does_nothing() -> None:
 
 
 async def _ended(thread: threading.Thread) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while thread.is_alive():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)

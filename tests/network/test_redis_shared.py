@@ -16,7 +16,8 @@ from node.network.shared import SharedMemory, open_shared_memory
 from tests.redis_server import RedisServer
 
 ENTRY = b"receiver sender nonce"
-KEEP_S = 30.0
+KEEP_S = 300.0
+WAIT_S = 20.0  # for a Redis that runs, on a machine that is busy
 
 
 class Monotonic:
@@ -32,7 +33,7 @@ class Monotonic:
 @pytest.fixture
 async def two(redis_url: str) -> AsyncIterator[tuple[RedisSharedMemory, RedisSharedMemory]]:
     """The memory as two processes have it."""
-    first, second = RedisSharedMemory(redis_url), RedisSharedMemory(redis_url)
+    first, second = (RedisSharedMemory(redis_url, timeout_s=WAIT_S) for _ in range(2))
     yield first, second
     await first.aclose()
     await second.aclose()
@@ -60,8 +61,6 @@ async def test_entries_are_told_apart_and_forgotten_in_time(
     await first.accept(b"a", keep_s=KEEP_S)
     await second.accept(b"b", keep_s=KEEP_S)
     await first.accept(b"short", keep_s=0.2)
-    with pytest.raises(errors.ReplayedRequest):
-        await second.accept(b"short", keep_s=0.2)
     await asyncio.sleep(0.25)
     await second.accept(b"short", keep_s=0.2)
     with pytest.raises(errors.ReplayedRequest):
@@ -80,20 +79,21 @@ async def test_tokens_are_drawn_from_one_bucket(
 ) -> None:
     first, second = two
     waits = [
-        await memory.take_token(b"k", per_second=2.0, burst=4.0) for memory in (first, second) * 3
+        await memory.take_token(b"k", per_second=0.01, burst=4.0) for memory in (first, second) * 3
     ]
     assert waits[:4] == [0.0] * 4
-    assert all(0.3 < wait <= 0.5 for wait in waits[4:])
-    assert await first.take_token(b"other", per_second=2.0, burst=4.0) == 0.0
-    await asyncio.sleep(waits[5] + 0.02)
-    assert await second.take_token(b"k", per_second=2.0, burst=4.0) == 0.0
-    assert await first.take_token(b"k", per_second=2.0, burst=4.0) > 0.0
+    assert all(80 < wait <= 100 for wait in waits[4:])
+    assert await first.take_token(b"other", per_second=0.01, burst=4.0) == 0.0
+    for memory in (first, second):
+        waits = [await memory.take_token(b"quick", per_second=5.0, burst=1.0) for _ in range(2)]
+        await asyncio.sleep(max(waits) + 0.02)
+        assert await memory.take_token(b"quick", per_second=5.0, burst=1.0) == 0.0
 
 
 async def test_a_bucket_that_somebody_spoilt_is_a_full_one(
     redis_server: RedisServer, redis_url: str
 ) -> None:
-    memory = RedisSharedMemory(redis_url)
+    memory = RedisSharedMemory(redis_url, timeout_s=WAIT_S)
     await memory.take_token(b"k", per_second=1.0, burst=1.0)
     keys = redis_server.command("KEYS", f"{memory._address.prefix}:pace:*")
     name = keys.split(b"\r\n")[2]
@@ -106,7 +106,7 @@ async def test_a_bucket_that_somebody_spoilt_is_a_full_one(
 
 
 async def test_a_lost_reply_is_no_replay(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = RedisSharedMemory(redis_url)
+    memory = RedisSharedMemory(redis_url, timeout_s=WAIT_S)
     run = memory._link.run
     failed: list[str] = []
 
@@ -128,7 +128,7 @@ async def test_a_lost_reply_is_no_replay(redis_url: str, monkeypatch: pytest.Mon
 async def test_nothing_is_taken_on_a_guess_while_redis_answers(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = RedisSharedMemory(redis_url)
+    memory = RedisSharedMemory(redis_url, timeout_s=WAIT_S)
 
     async def fail(*args: Any) -> object:
         raise errors.NetworkError("no memory left")
@@ -143,7 +143,7 @@ async def test_nothing_is_taken_on_a_guess_while_redis_answers(
 
 
 async def until_back(memory: RedisSharedMemory) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while memory.is_lost:
             await asyncio.sleep(0.02)
 
@@ -176,7 +176,7 @@ async def test_lost_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFi
 async def test_it_is_told_what_it_missed_before_it_is_asked_again(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = (RedisSharedMemory(own_redis.url()) for _ in range(2))
+    first, second = (RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S) for _ in range(2))
     await asyncio.to_thread(own_redis.kill)
     await first.accept(b"alone", keep_s=KEEP_S)
     tell = first._tell_batch
@@ -201,7 +201,7 @@ async def test_it_is_told_what_it_missed_before_it_is_asked_again(
 
 async def test_after_a_time_alone_it_refuses(own_redis: RedisServer) -> None:
     clock = Monotonic()
-    memory = RedisSharedMemory(own_redis.url(), max_lost_s=60.0, clock=clock)
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S, max_lost_s=60.0, clock=clock)
     await asyncio.to_thread(own_redis.kill)
     await memory.accept(b"1", keep_s=KEEP_S)
     clock.ahead_s = 59.0
@@ -219,7 +219,7 @@ async def test_after_a_time_alone_it_refuses(own_redis: RedisServer) -> None:
 async def test_it_may_refuse_at_once(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    memory = RedisSharedMemory(own_redis.url(), max_lost_s=0.0)
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S, max_lost_s=0.0)
     await asyncio.to_thread(own_redis.kill)
     for _ in range(3):
         with pytest.raises(errors.OutOfTouch):
@@ -231,17 +231,25 @@ async def test_it_may_refuse_at_once(
     await memory.aclose()
 
 
-async def test_one_that_hangs_is_lost_too(own_redis: RedisServer) -> None:
+async def test_one_that_hangs_is_lost_too(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = RedisSharedMemory(own_redis.url(), timeout_s=0.2)
     await memory.accept(b"0", keep_s=KEEP_S)
     own_redis.freeze()
     began = time.monotonic()
     await asyncio.gather(*(memory.accept(b"a%d" % n, keep_s=KEEP_S) for n in range(100)))
     assert memory.is_lost
-    assert time.monotonic() - began < 3.0
-    began = time.monotonic()
+    assert time.monotonic() - began < 10.0  # where 100 one after another take 20 s
+    run, asking = memory._link.run, list[Any]()
+
+    async def noted(*args: Any) -> object:
+        asking.append(asyncio.current_task())
+        return await run(*args)
+
+    monkeypatch.setattr(memory._link, "run", noted)
     await memory.accept(b"b", keep_s=KEEP_S)
-    assert time.monotonic() - began < 0.1
+    assert asyncio.current_task() not in asking  # only who looks whether it is back asks it
     own_redis.thaw()
     await until_back(memory)
     with pytest.raises(errors.ReplayedRequest):
@@ -254,7 +262,7 @@ async def test_what_was_taken_alone_is_bounded(
 ) -> None:
     monkeypatch.setattr("node.network.redis_shared._MAX_BACKLOG", 3)
     clock = Monotonic()
-    memory = RedisSharedMemory(own_redis.url(), clock=clock)
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S, clock=clock)
     await asyncio.to_thread(own_redis.kill)
     for number in range(3):
         await memory.accept(b"%d" % number, keep_s=KEEP_S)
@@ -266,7 +274,7 @@ async def test_what_was_taken_alone_is_bounded(
 
 
 async def test_checking(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    memory = RedisSharedMemory(own_redis.url())
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S)
     await memory.check()
     assert caplog.text == ""
     await asyncio.to_thread(own_redis.command, "CONFIG", "SET", "maxmemory", "100mb")
@@ -282,7 +290,7 @@ async def test_checking(own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 
 
 async def test_closing_while_it_is_lost(own_redis: RedisServer) -> None:
-    memory = RedisSharedMemory(own_redis.url())
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S)
     await asyncio.to_thread(own_redis.kill)
     await memory.accept(ENTRY, keep_s=KEEP_S)
     assert repr(memory).endswith(", lost>")
@@ -291,7 +299,7 @@ async def test_closing_while_it_is_lost(own_redis: RedisServer) -> None:
 
 
 async def test_nothing_is_open_after_closing(own_redis: RedisServer) -> None:
-    memory = RedisSharedMemory(own_redis.url())
+    memory = RedisSharedMemory(own_redis.url(), timeout_s=WAIT_S)
     await asyncio.gather(*(memory.accept(b"%d" % n, keep_s=KEEP_S) for n in range(100)))
     await memory.aclose()
     await asyncio.sleep(0.05)

@@ -68,7 +68,7 @@ async def test_the_pause_is_between_tokens() -> None:
     began = time.perf_counter()
     tokens = [token async for token in EchoEngine(delay_s=0.02).tokens("a b c d")]
     assert tokens == ["a", " b", " c", " d"]
-    assert 0.06 <= time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began >= 0.06
 
 
 async def test_max_tokens_cuts_the_answer() -> None:

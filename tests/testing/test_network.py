@@ -97,18 +97,23 @@ async def test_a_peer_that_is_killed_refuses_and_comes_back_as_it_was(transport:
         assert (await dendrite.call(before[0], prompt())).completion == TEXT
 
 
+# With these a call of one word ends only at its deadline.
+ENDLESS = {"silent", "dripping", "flooding"}
+
+
 @TRANSPORTS
 @pytest.mark.parametrize("name", list(FAULTS))
 async def test_a_faulty_peer_can_be_killed_and_restarted_too(name: str, transport: str) -> None:
     fault = Fault(name, **({"delay_s": 0.0} if name in ("slow_first_byte", "buffering") else {}))
     async with TestNetwork(0, [fault], forward=upper, transport=transport) as net:
         dendrite = net.dendrite(dormancy=False)
-        first = await dendrite.call(net.peers[0], Upper(text="a"), 0.2)
+        timeout = 0.2 if name in ENDLESS else 8.0
+        first = await dendrite.call(net.peers[0], Upper(text="a"), timeout)
         await net.kill(0)
         killed = await dendrite.call(net.peers[0], Upper(text="a"), 5.0)
         assert killed.dendrite.status_message.endswith("not reachable (connection refused)")
         await net.restart(0)
-        again = await dendrite.call(net.peers[0], Upper(text="a"), 0.2)
+        again = await dendrite.call(net.peers[0], Upper(text="a"), timeout)
         assert again.dendrite.status_code == first.dendrite.status_code
 
 
@@ -131,7 +136,7 @@ async def test_a_kill_breaks_the_replies_under_way(transport: str) -> None:
             assert {chunk async for chunk in reader} <= {"x"}
             reply = await stream.final()
             assert "broke off" in str(reply.dendrite.status_message)
-        assert time.perf_counter() - began < 5.0
+        assert time.perf_counter() - began < 10.0  # and not the 12 s of a call
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ async def test_a_caller_that_reads_nothing_holds_up_no_kill(transport: str) -> N
         while held != sent:
             held = sent
             await asyncio.sleep(0.3)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(10.0):
             await net.kill(0)
             await net.kill(1)
         for stream in streams:

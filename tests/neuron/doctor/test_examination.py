@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ async def test_a_clock_that_is_wrong(
     told = re.search(r"this clock is ([\d.]+) s ahead", found(diagnosis, "clock").found)
     assert told is not None
     # The busier the machine, the further the answers are from the questions.
-    assert float(told[1]) == pytest.approx(30.0, abs=0.5)
+    assert float(told[1]) == pytest.approx(30.0, abs=5.0)
     assert found(diagnosis, "protocols").verdict is Verdict.FAIL
     assert found(diagnosis, "receipt").verdict is Verdict.FAIL
 
@@ -116,11 +117,14 @@ async def test_a_registry_that_is_broken(
 async def test_a_network_that_does_not_answer_is_not_waited_for(
     settings: Settings, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalNetwork, "_read", lambda self, netuid: time.sleep(3))
+    answer = threading.Event()
+    monkeypatch.setattr(LocalNetwork, "_read", lambda self, netuid: answer.wait(60))
     config = await asyncio.to_thread(settings)
     began = time.monotonic()
     diagnosis = await examine(config, key, WALLET, timeout_s=0.3)
-    assert time.monotonic() - began < 2.5
+    took = time.monotonic() - began
+    answer.set()
+    assert took < 20
     finding = found(diagnosis, "network")
     assert (finding.verdict, finding.found) == (Verdict.FAIL, "no answer within 0.3 s")
 
