@@ -98,21 +98,11 @@ class Session:
         """Whether nothing is open."""
         return self._connector is None or self._connector.closed
 
-    async def post(
-        self, peer: Peer, target: str, body: bytes, headers: Mapping[str, str], trace: CallTrace
-    ) -> HttpReply:
-        """Send one request and return its reply when the status is there.
+    async def get(self, peer: Peer, trace: CallTrace) -> HttpReply:
+        """Fetch the page at `/`, which needs no signature, and return it when its status is there.
 
         aiohttp's errors pass. The caller closes or releases the reply.
-
-        Raises:
-            ValueError: A header holds what would end it.
         """
-        connection = await self.start(peer, self.head(peer, target, body, headers), body, trace)
-        return await self.reply_on(connection)
-
-    async def get(self, peer: Peer, trace: CallTrace) -> HttpReply:
-        """Fetch the page at `/`, which needs no signature; otherwise as `post`."""
         head = encode_head("GET", "/", self._same_of(peer), {})
         try:
             return await self.reply_on(await self.start(peer, head, b"", trace))

@@ -29,7 +29,8 @@ class Served:
 
     async def post(self, body: bytes = b"{}", headers: Mapping[str, str] = {}) -> HttpReply:
         trace = CallTrace(PhaseClock(Deadlines()), StreamTiming())
-        return await self.session.post(self.peer, "/Echo?timeout=1.0", body, headers, trace)
+        head = self.session.head(self.peer, "/Echo?timeout=1.0", body, headers)
+        return await self.session.reply_on(await self.session.start(self.peer, head, body, trace))
 
     async def get(self) -> HttpReply:
         return await self.session.get(self.peer, CallTrace(PhaseClock(Deadlines()), StreamTiming()))
