@@ -73,7 +73,8 @@ class Session:
 
     aiohttp's connector, made on first use since that needs a running loop, looks names up and
     connects; what happens afterwards is here. The number of connections is not limited, so no
-    request waits in a pool and no peer's time is charged with waiting. Whoever made it closes it.
+    request waits in a pool and no peer's time is charged with waiting. Whoever made it closes it;
+    one that is dropped open warns, and its loop closes the connections.
 
     Args:
         allow_private: Whether to connect to addresses that are not of the open net.
@@ -88,9 +89,17 @@ class Session:
         self._open: dict[Connection, tuple[str, int]] = {}
         self._idle: dict[tuple[str, int], list[Connection]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __del__(self) -> None:
-        if self._open:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            # A finaliser may run anywhere and in any thread.
+            if self._sweeping is not None:
+                loop.call_soon_threadsafe(self._sweeping.cancel)
+            for connection in self._open:
+                loop.call_soon_threadsafe(connection.close)
+        if self._open:  # last, for where warnings are errors
             warnings.warn(f"unclosed session {self!r}", ResourceWarning, source=self, stacklevel=1)
 
     @property
@@ -228,6 +237,7 @@ class Session:
 
     def _opened(self) -> Connector:
         if self._connector is None or self._connector.closed:
+            self._loop = asyncio.get_running_loop()
             self._connector = Connector(socket_factory=self._socket_factory, dial=self._dial)
         return self._connector
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from node import Keypair, Peer
+from node.dendrite.connection import Connection
 from node.dendrite.deadlines import Deadlines, PhaseClock
 from node.dendrite.http_reply import HttpReply
 from node.dendrite.session import CallTrace, Session
@@ -224,11 +225,58 @@ async def test_closing_ends_what_is_under_way(alice: Keypair) -> None:
             await waiting
 
 
-async def test_a_session_that_nobody_closed_complains(alice: Keypair) -> None:
-    async with served(answer_all, alice) as it:
-        await read(await it.post())
-        (connection,) = it.session._open
+class Left:
+    """A session with one kept connection, and what is known of it when the session is gone."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = Session()
+        self.left = asyncio.Event()
+
+    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await reader.read()
+        self.left.set()
+
+    async def use(self, peer: Peer) -> tuple[Connection, asyncio.TimerHandle]:
+        assert self.session is not None
+        trace = CallTrace(PhaseClock(Deadlines()), StreamTiming())
+        await read(await self.session.get(peer, trace))
+        (connection,) = self.session._open
+        assert self.session._sweeping is not None
+        return connection, self.session._sweeping
+
+    def drop(self) -> None:
         with pytest.warns(ResourceWarning, match="unclosed session"):
-            it.session = Session()
-        connection.close()
-        await connection.closed()
+            self.session = None
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_session_that_nobody_closed_complains_and_is_closed(
+    alice: Keypair, in_thread: bool
+) -> None:
+    it = Left()
+    async with scripted_peer(it.script, alice.ss58_address) as peer:
+        connection, sweeping = await it.use(peer)
+        if in_thread:
+            await asyncio.to_thread(it.drop)
+        else:
+            it.drop()
+        async with asyncio.timeout(10):
+            await it.left.wait()
+            await connection.closed()
+        assert sweeping.cancelled()
+
+
+def test_a_session_may_outlive_its_loop(alice: Keypair) -> None:
+    it = Left()
+
+    async def use() -> None:
+        async with scripted_peer(it.script, alice.ss58_address) as peer:
+            connection, _ = await it.use(peer)
+            assert connection.transport is not None
+            connection.transport.close()  # else the transport would complain as well
+            await connection.closed()
+
+    asyncio.run(use())
+    it.drop()
