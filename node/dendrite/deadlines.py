@@ -20,8 +20,9 @@ class Deadlines:
 
     Attributes:
         connect: Until the connection stands, name look-up included.
-        first_byte: From then until the first byte of the reply's content.
-        idle: Between two reads of a stream.
+        first_byte: From then until the first byte of the reply's content, which its head is not;
+            of a stream, until its first chunk.
+        idle: After that, between two reads.
         total: All in all. Time in which the caller's own reader holds a stream back does not
             count, here or in `idle`.
 

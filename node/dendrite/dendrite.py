@@ -46,9 +46,10 @@ class Dendrite:
     Args:
         wallet: The caller's wallet or bare keypair; its hotkey signs.
         connect: Seconds until a connection must stand, 4 by default; None for no limit.
-        first_byte: Seconds from then until the first chunk of a reply; None, the default, leaves
-            that to the call's timeout.
-        idle: Seconds between two reads of a stream, heartbeats included; None likewise.
+        first_byte: Seconds from then until the first chunk of a stream or the first byte of a
+            unary reply's body, however soon the head comes; None, the default, leaves that to the
+            call's timeout.
+        idle: Seconds between two reads of a reply after that, heartbeats included; None likewise.
         protocols: Signing protocols that may be spoken, the preferred one first, of `btauth`,
             `synapse` (axons of SDK 6 to 10) and `epistula`. A peer whose record names what it
             accepts gets the first in common; one that names nothing is asked once. None that is

@@ -12,6 +12,7 @@ from node.network import Peer
 from node.streams import StreamMode
 
 from .connection import Connection
+from .deadlines import PhaseClock
 from .dialect import Dialect, SignedRequest
 from .http_reply import HttpReply
 from .question import Question
@@ -132,11 +133,9 @@ class Outbound:
         """
         reply = await self._session.reply_on(written.connection)
         trace.timing.headers_s = trace.timing.now()
-        if not reply.content.is_eof():
-            trace.clock.enter("idle")
         try:
             if reply.status != 200:
-                raise await self.refusal_in(peer, reply)
+                raise await self.refusal_in(peer, reply, trace.clock)
             self.check(peer, written, reply)
         except BaseException:
             reply.close()
@@ -162,9 +161,14 @@ class Outbound:
             raise BadReply("it sent an encoded reply, which was not asked for", peer=str(peer))
         written.dialect.check_reply(reply.headers, peer)
 
-    async def refusal_in(self, peer: Peer, reply: HttpReply) -> PeerRefused:
-        """Return the error that an error reply stands for, once its body has come."""
-        body = await _read_some(reply, _MAX_ERROR_BYTES)
+    async def refusal_in(
+        self, peer: Peer, reply: HttpReply, clock: PhaseClock | None = None
+    ) -> PeerRefused:
+        """Return the error that an error reply stands for, once its body has come.
+
+        `clock`, if given, is in `first_byte` and gets to `idle` as `read_reply` has it.
+        """
+        body = await _read_some(reply, _MAX_ERROR_BYTES, clock)
         error = refusal(str(peer), reply.status, body, reply.headers.get("Retry-After"))
         if error.code == "missing_signature":
             self._voices.forget(peer)
@@ -189,8 +193,10 @@ def _check_address(peer: Peer) -> None:
         raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
 
 
-async def _read_some(response: HttpReply, limit: int) -> bytes:
+async def _read_some(response: HttpReply, limit: int, clock: PhaseClock | None) -> bytes:
     held = bytearray()
     while len(held) < limit and (piece := await response.read_some()):
         held += piece
+        if clock is not None:
+            clock.enter("idle")
     return bytes(held[:limit])

@@ -65,6 +65,9 @@ async def read_reply(
 ) -> tuple[bytes, Receipt | None]:
     """Return the body of a JSON reply and its receipt, checked, if it has one.
 
+    The clock is in `first_byte` until something of the body comes, whenever the head came, and in
+    a new `idle` after each read.
+
     Raises:
         BadReply: It is no JSON, or longer than `limit`.
         BadReceipt: Its receipt does not hold.
@@ -78,6 +81,8 @@ async def read_reply(
         if held > limit:
             raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))
         pieces.append(piece)
+        if not response.content.is_eof():
+            trace.clock.enter("idle")
     body = b"".join(pieces)
     signed = response.headers.get(RECEIPT_HEADER)
     if signed is None:

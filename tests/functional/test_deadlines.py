@@ -85,6 +85,16 @@ async def test_first_byte_of_a_peer_that_sends_only_a_head(alice: Keypair) -> No
         await expect(dendrite, peer, "first_byte", streamed=True)
 
 
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
+async def test_a_head_is_no_first_byte_of_a_unary_reply(alice: Keypair, status: str) -> None:
+    head = reply_head("application/json", "Content-Length: 100", status=status)
+    async with (
+        scripted_peer(stalling(head), alice.ss58_address) as peer,
+        Dendrite(alice, first_byte=0.3) as dendrite,
+    ):
+        await expect(dendrite, peer, "first_byte", streamed=False, timeout=12, within_s=10)
+
+
 async def test_heartbeats_are_no_first_byte(alice: Keypair) -> None:
     beats = [in_chunk(encode_frame(FrameKind.HEARTBEAT, b""))] * 1000
     async with (
@@ -109,6 +119,15 @@ async def test_an_accepted_connection_ends_the_connect_phase(
         Dendrite(alice, connect=60, first_byte=120) as dendrite,
     ):
         await expect(dendrite, peer, "first_byte", streamed=False, timeout=None)
+
+
+async def test_idle_after_something_came_of_a_refusal(alice: Keypair) -> None:
+    head = reply_head("application/json", "Content-Length: 100", status="500 No")
+    async with (
+        scripted_peer(stalling(head + b'{"co'), alice.ss58_address) as peer,
+        Dendrite(alice, first_byte=10, idle=0.3) as dendrite,
+    ):
+        await expect(dendrite, peer, "idle", streamed=False, timeout=12, within_s=10)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
