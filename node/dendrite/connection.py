@@ -314,8 +314,10 @@ class Connection(BaseProtocol):
             try:
                 parser.feed_eof()
             except Exception as error:  # noqa: BLE001  border: the parser, on a stranger's bytes
-                cut = aiohttp.ClientPayloadError("the reply is not complete")
-                self._content.set_exception(cut, exc or error)
+                # In no variable: its cause refers to this frame.
+                self._content.set_exception(
+                    aiohttp.ClientPayloadError("the reply is not complete"), exc or error
+                )
 
     def _tell(self) -> None:
         if self._waiter is not None:

@@ -52,7 +52,12 @@ class Connector(aiohttp.TCPConnector):
             return await self._over(sock)
         # It stands for a request where aiohttp asks for one, and is never sent.
         route = aiohttp.ClientRequest("POST", URL(peer.url), loop=self._loop)
-        made: object = await self._create_connection(route, [], _NO_TIMEOUT)
+        try:
+            made: object = await self._create_connection(route, [], _NO_TIMEOUT)
+        except aiohttp.ClientError as error:
+            # aiohttp's frames refer to what they raise, which would keep all of a call until gc.
+            cause = error.__cause__
+            raise error.with_traceback(None) from cause and cause.with_traceback(None)
         assert isinstance(made, Connection)
         return made
 

@@ -467,7 +467,6 @@ class Dendrite:
         raise_errors: bool,
     ) -> Any:
         synapse = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
-        failure: CallError | None = None
         began = math.inf
         try:
             async with self._turn(peer, synapse):
@@ -480,12 +479,18 @@ class Dendrite:
                     max_reply_bytes=self._limits.reply_bytes,
                 )
         except CallError as error:
-            failure = error
-        # A call that never began took none of its peer's time.
-        settle(synapse, failure, max(0.0, time.perf_counter() - began))
-        if failure is not None and raise_errors:
-            raise failure
+            # Not kept beyond this: its traceback refers to this frame.
+            settle(synapse, error, _seconds_since(began))
+            if raise_errors:
+                raise
+        else:
+            settle(synapse, None, _seconds_since(began))
         return result_of(synapse, deserialize=deserialize, raise_errors=raise_errors)
+
+
+def _seconds_since(began: float) -> float:
+    """Return how long a call took; one that never began took none of its peer's time."""
+    return max(0.0, time.perf_counter() - began)
 
 
 def _dormancy_of(dormancy: Dormancy | bool) -> Dormancy | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import aiohttp
 from aiohttp.streams import StreamReader
 
 from .connection import Connection, Content
@@ -52,7 +53,11 @@ class HttpReply:
         Only the content of a stream is cut by `chunked`, and that is read by its pump.
         """
         assert isinstance(self.content, StreamReader)
-        return await self.content.readany()
+        try:
+            return await self.content.readany()
+        except Exception as error:  # noqa: BLE001  border: aiohttp
+            # Its frames refer to what they raise, which would keep all of a call until gc.
+            raise error.with_traceback(None) from error.__cause__
 
     def release(self) -> None:
         """Keep the connection for another request if the whole reply was read, or close it."""
@@ -61,8 +66,13 @@ class HttpReply:
             self._free(connection)
 
     def close(self) -> None:
-        """Close the connection: the peer learns that nobody listens any more."""
+        """Close the connection: the peer learns that nobody listens any more.
+
+        Content that was not read before raises `aiohttp.ClientPayloadError`.
+        """
         connection, self._connection = self._connection, None
         if connection is not None:
+            # What was raised from the content refers to frames that refer to the content.
+            self.content.set_exception(aiohttp.ClientPayloadError("the reply was closed"))
             connection.close()
             self._free(connection)

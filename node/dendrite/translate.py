@@ -84,10 +84,14 @@ class translated:  # noqa: N801  used like a function, as the context managers o
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            found = translate(error, self._peer, self._clock, self._timing)
+        if error is None:
+            return
+        found = translate(error, self._peer, self._clock, self._timing)
+        try:
             if found is not error:
                 raise found
+        finally:
+            del found  # its traceback refers to this frame
 
 
 def _late(peer: Peer, clock: PhaseClock, timing: StreamTiming) -> CallError:
