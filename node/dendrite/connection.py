@@ -33,6 +33,8 @@ _MAX_JOINED_BYTES = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
 _SWITCHING = 101
 _BODILESS = (204, 304)
+# Where aiohttp's parser in C is missing; the other does not tell all at the end.
+_IN_PYTHON = issubclass(HttpResponseParser, HttpParser)
 
 
 class Connection(BaseProtocol):
@@ -337,9 +339,20 @@ class Connection(BaseProtocol):
         if isinstance(self._content, ChunkedContent):
             return not self._reading_paused
         try:
-            return parser.feed_eof() is None  # else the beginning of something has come
+            # Else the beginning of something has come.
+            return parser.feed_eof() is None and (not _IN_PYTHON or _is_between(parser))
         except Exception:  # noqa: BLE001  border: the parser, on a stranger's bytes
             return False
+
+
+def _is_between(parser: HttpParser[Any]) -> bool:
+    """Tell whether a parser in Python has nothing of a next reply; empty lines would be nothing.
+
+    Raises:
+        HttpProcessingError: It has what is no HTTP.
+    """
+    messages, upgraded, _ = parser.feed_data(b"\n\n", b"\n")
+    return not messages and not upgraded
 
 
 def _is_stream(message: RawResponseMessage, streams: Container[str]) -> bool:

@@ -189,7 +189,7 @@ async def test_closing_is_the_end_of_content_without_a_length() -> None:
     assert content.at_eof()
 
 
-@pytest.mark.parametrize("came", [b"\0\0\0", b"HTTP/1.1 200 OK\r\nA B\r\n\r\n"])
+@pytest.mark.parametrize("came", [b"\0\0\0\r\n\r\n", b"HTTP/1.1 200 OK\r\nA B\r\n\r\n"])
 async def test_what_is_no_http_is_told_and_left(came: bytes) -> None:
     it = Open()
     it.come(came)
