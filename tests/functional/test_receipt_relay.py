@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -14,26 +13,24 @@ import pytest
 
 from node import Axon, Dendrite, Keypair
 from node.errors import BadReceipt
-from node.streams import Frame, FrameKind, StreamMode, decoder_for, encoder_for
+from node.streams import Frame, FrameKind, StreamMode
 from node.wire import (
-    DIGEST_HEADER,
     RECEIPT_HEADER,
     Caller,
     DigestName,
     Receipt,
     ReplyDigest,
-    btauth,
     sign_receipt,
 )
 from tests.raw_http import (
     RawReply,
     ask,
-    chunked,
     read_request,
     reply_head,
     scripted_peer,
     signed_request,
 )
+from tests.relay import Relay, Tamper, read_caller
 
 from .stream_bytes import NATIVE
 from .synapses import Echo, Words
@@ -57,40 +54,6 @@ async def served(axon: Axon) -> AsyncIterator[Axon]:
     axon.attach(words).attach(echo)
     async with axon:
         yield axon
-
-
-Tamper = Callable[[list[Frame], Caller], list[Frame]]
-
-
-class Relay:
-    """Stands before an axon, reads what passes, and changes the streams that come back."""
-
-    def __init__(self, axon: Axon, mode: StreamMode, tamper: Tamper) -> None:
-        self._axon = axon
-        self._mode = mode
-        self._tamper = tamper
-
-    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, body = await read_request(reader)
-        reply = await ask(self._axon.port, head + body)
-        frames = list(decoder_for(self._mode, max_frame_bytes=2**20).feed(reply.body))
-        write = encoder_for(self._mode, typed=False)
-        changed = self._tamper(frames, read_caller(head, body, self._axon.hotkey))
-        data = [write(*frame, number) for number, frame in enumerate(changed, 1)]
-        lines = [f"{DIGEST_HEADER}: {reply.header(DIGEST_HEADER)}", "Transfer-Encoding: chunked"]
-        writer.write(reply_head(self._mode.content_type, *lines))
-        writer.write(chunked(*data))
-        await writer.drain()
-
-
-def read_caller(head: bytes, body: bytes, receiver: str) -> Caller:
-    """Return who sent a request, which everybody who sees it can verify."""
-    request_line, *lines = head.decode().split("\r\n")[:-2]
-    headers = dict(line.split(": ", 1) for line in lines)
-    method, target, _ = request_line.split(" ")
-    return btauth.verify(
-        headers, body, method=method, target=target, receiver=receiver, now_ns=time.time_ns()
-    )
 
 
 def with_end(frames: list[Frame], **changes: Any) -> list[Frame]:

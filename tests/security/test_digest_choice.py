@@ -17,21 +17,18 @@ from node.streams import (
     FrameDecoder,
     FrameKind,
     StreamMode,
-    decoder_for,
-    encoder_for,
 )
-from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
+from node.wire import DIGEST_HEADER, Caller, DigestName, Receipt, ReplyDigest
 from tests.functional.stream_bytes import NATIVE
 from tests.functional.synapses import Words
 from tests.raw_http import (
     RawReply,
     ask,
-    chunked,
     read_request,
-    reply_head,
     scripted_peer,
     signed_request,
 )
+from tests.relay import Relay, stream_reply
 
 MODES = pytest.mark.parametrize("mode", NATIVE)
 CHUNKS = [b"one ", b"two ", b"x" * 70_000]
@@ -112,11 +109,12 @@ def reply_of(
     mode: StreamMode, end: dict[str, Any], *heads: str, chunks: list[bytes] = CHUNKS
 ) -> bytes:
     """Return a whole reply with this END; `heads` are more lines of its head."""
-    encode = encoder_for(mode, typed=False)
     frames = [Frame(FrameKind.CHUNK, chunk) for chunk in chunks]
-    frames.append(Frame(FrameKind.END, json.dumps(end).encode()))
-    data = [encode(*frame, number) for number, frame in enumerate(frames, 1)]
-    return reply_head(mode.content_type, *heads, "Transfer-Encoding: chunked") + chunked(*data)
+    return stream_reply(mode, [*frames, end_frame(end)], *heads)
+
+
+def end_frame(document: dict[str, Any]) -> Frame:
+    return Frame(FrameKind.END, json.dumps(document).encode())
 
 
 async def outcome(reply: bytes, keypair: Keypair, mode: StreamMode) -> CallError | None:
@@ -223,19 +221,16 @@ async def test_a_relay_can_not_swap_the_digest_under_the_signature(
 ) -> None:
     """Its head and END are right by SHA-256; the node has signed for BLAKE3."""
 
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, body = await read_request(reader)
-        reply = await ask(axon.port, head + body)
-        *_, last = decoder_for(mode, max_frame_bytes=2**20).feed(reply.body)
-        receipt = json.loads(last.payload)["receipt"]
+    def swap(frames: list[Frame], _: Caller) -> list[Frame]:
+        receipt = json.loads(frames[-1].payload)["receipt"]
         if forges:
             receipt["reply"] = SHA256["sha256"]
-        writer.write(reply_of(mode, {"chunks": len(CHUNKS), **SHA256, "receipt": receipt}))
-        await writer.drain()
+        return [*frames[:-1], end_frame({"chunks": len(CHUNKS), **SHA256, "receipt": receipt})]
 
+    relay = Relay(axon, mode, swap, tells_digest=False)
     async with (
         axon.attach(words),
-        scripted_peer(script, axon.hotkey) as peer,
+        scripted_peer(relay.script, axon.hotkey) as peer,
         Dendrite(alice, mode=mode) as dendrite,
     ):
         with pytest.raises(BadReceipt, match="signature" if forges else "another reply"):
