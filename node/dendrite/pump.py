@@ -259,9 +259,9 @@ class Pump:
     async def _read_whole(self, reply: HttpReply) -> None:
         """Read a reply that is no stream: a refusal, or the whole answer at once."""
         try:
-            async with self._clock.waiting("idle"):
+            async with self._clock.waiting("first_byte"):
                 if reply.status != 200:
-                    raise await self._outbound.refusal_in(self._peer, reply)
+                    raise await self._outbound.refusal_in(self._peer, reply, self._clock)
                 self.document, self.receipt = await read_reply(
                     reply, self._peer, self._limits.reply_bytes, self._trace
                 )

@@ -161,12 +161,10 @@ class Outbound:
             raise BadReply("it sent an encoded reply, which was not asked for", peer=str(peer))
         written.dialect.check_reply(reply.headers, peer)
 
-    async def refusal_in(
-        self, peer: Peer, reply: HttpReply, clock: PhaseClock | None = None
-    ) -> PeerRefused:
+    async def refusal_in(self, peer: Peer, reply: HttpReply, clock: PhaseClock) -> PeerRefused:
         """Return the error that an error reply stands for, once its body has come.
 
-        `clock`, if given, is in `first_byte` and gets to `idle` as `read_reply` has it.
+        The clock is in `first_byte`, and gets to `idle` as `read_reply` has it.
         """
         body = await _read_some(reply, _MAX_ERROR_BYTES, clock)
         error = refusal(str(peer), reply.status, body, reply.headers.get("Retry-After"))
@@ -193,10 +191,9 @@ def _check_address(peer: Peer) -> None:
         raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
 
 
-async def _read_some(response: HttpReply, limit: int, clock: PhaseClock | None) -> bytes:
+async def _read_some(response: HttpReply, limit: int, clock: PhaseClock) -> bytes:
     held = bytearray()
     while len(held) < limit and (piece := await response.read_some()):
         held += piece
-        if clock is not None:
-            clock.enter("idle")
+        clock.enter("idle")
     return bytes(held[:limit])
