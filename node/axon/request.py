@@ -10,6 +10,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDictProxy
 
+from .target import origin_form
+
 __all__ = ["Request"]
 
 
@@ -23,7 +25,7 @@ class Request:
 
     Attributes:
         method: As sent.
-        raw_path: The target as sent, with its query.
+        raw_path: The target with its query, in its origin form and otherwise as sent.
         headers: Names in any case; a name that came twice is there twice.
         content: The body.
         version: Of HTTP.
@@ -44,7 +46,7 @@ class Request:
         self, message: RawRequestMessage, content: StreamReader, connection: BaseProtocol
     ) -> None:
         self.method: str = message.method
-        self.raw_path: str = message.path
+        self.raw_path = origin_form(message.path)
         self.headers: CIMultiDictProxy[str] = message.headers
         self.content = content
         self.version: HttpVersion = message.version

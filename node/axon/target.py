@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
@@ -11,9 +12,12 @@ from node.errors import MalformedRequest
 from node.streams import StreamMode
 from node.wire import DigestName
 
-__all__ = ["MAX_TIMEOUT_S", "Target", "parse_target", "route_name"]
+__all__ = ["MAX_TIMEOUT_S", "Target", "origin_form", "parse_target", "route_name"]
 
 MAX_TIMEOUT_S = 86_400.0
+
+# Scheme, authority and the slash after it, which may be missing (RFC 9110 §4.2.3).
+_ORIGIN = re.compile(r"https?://[^/?#]*/?", re.IGNORECASE)
 
 _CACHED = 512
 _MAX_CACHED_CHARS = 256
@@ -35,6 +39,18 @@ class Target:
     mode: StreamMode
     receipt: bool
     digest: DigestName = DigestName.SHA256
+
+
+def origin_form(target: str) -> str:
+    """Return a target that names a scheme and a host without them; any other as it is.
+
+    A server must take the absolute form, which proxies send (RFC 9112 §3.2.2). What it names is the
+    same as in the origin form, and that is what a caller signs.
+    """
+    if target[:1] == "/":
+        return target
+    absolute = _ORIGIN.match(target)
+    return target if absolute is None else "/" + target[absolute.end() :]
 
 
 def route_name(target: str) -> str:

@@ -313,10 +313,34 @@ async def test_a_target_is_signed_as_it_is_written(
 
 @pytest.mark.parametrize(
     "odd",
-    ["http://node/Echo?timeout=5", "//Echo", "/Echo/", "/./Echo", "/x/../Echo", "/Echo#x", "*"],
+    [
+        "ftp://node/Echo?timeout=5",
+        "http:///Echo",
+        "http://node//Echo",
+        "//Echo",
+        "/Echo/",
+        "/./Echo",
+        "/x/../Echo",
+        "/Echo#x",
+        "*",
+    ],
 )
 async def test_an_odd_target_is_no_route(target: Target, odd: str) -> None:
     request: RawRequest = target.good(odd)
     reply = await target.ask(request)
     assert reply.status in (400, 404, 405)
     assert (target.texts, len(target.guard)) == ([], 0)
+
+
+@pytest.mark.parametrize("host", ["http://node", "HTTPS://node:8091", "http://a@[::1]:1"])
+async def test_an_absolute_target_is_signed_in_its_origin_form(target: Target, host: str) -> None:
+    """So says RFC 9112 §3.2.2 of the form, and a proxy that sends it can't sign anew."""
+    signed = target.good("/Echo?timeout=5")
+    await target.check_taken(signed.change(target=f"{host}/Echo?timeout=5"))
+    for again in (signed, signed.change(target="http://other/Echo?timeout=5")):
+        await target.check_refused(again, 401, "replayed_request")
+    for other in ("/Echo?timeout=6", "/Echo"):
+        await target.check_refused(
+            target.good("/Echo?timeout=5").change(target=host + other), 401, "bad_signature"
+        )
+    await target.check_refused(target.good(f"{host}/Echo"), 401, "bad_signature")

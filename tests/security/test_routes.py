@@ -69,6 +69,23 @@ async def test_connect_and_made_up_methods_are_refused(target: Target) -> None:
     assert target.texts == []
 
 
+@pytest.mark.parametrize("host", ["http://node", "HTTPS://node:8091"])
+async def test_an_absolute_target_finds_what_its_path_names(target: Target, host: str) -> None:
+    port = target.axon.port
+    for path, status in {"/health": 200, "/": 200, "": 200, "?x=1": 200, "/Nothing": 404}.items():
+        reply = await ask(port, f"GET {host}{path} HTTP/1.1\r\nHost: node\r\n\r\n".encode())
+        assert reply.status == status
+        assert b"Echo" not in reply.body
+    reply = await ask(port, f"GET {host}/Echo HTTP/1.1\r\nHost: node\r\n\r\n".encode())
+    assert reply.status == 405
+    request = target.good().without("X-Bittensor-Signature").change(target=f"{host}/Echo")
+    await target.check_refused(request, 401, "missing_signature")
+
+
+async def test_the_options_of_the_whole_server_are_404(target: Target) -> None:
+    await target.check_refused(b"OPTIONS * HTTP/1.1\r\nHost: node\r\n\r\n", 404, "unknown_route")
+
+
 async def test_a_route_attached_while_serving_is_served(target: Target, alice: Keypair) -> None:
     request = signed_request(alice, target.hotkey, "/HiddenRoute", BODY)
     assert (await target.ask(request)).status == 200
