@@ -62,10 +62,19 @@ class Connection(web.RequestHandler):
             self._break_body()
 
     def _break_body(self) -> None:
-        """Tell whoever reads a body that it can't be parsed further, which the parser does not."""
-        request = self._current_request
-        if request is not None and not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("it is no HTTP"))
+        """Fail the body that the bytes which are no HTTP came in, if they came in one.
+
+        It is that of the request that came last: the one before the error in the queue, or the one
+        in hand if none waits. aiohttp's parser in C tells no reader of it.
+        """
+        if len(self._messages) > 1:
+            content = self._messages[-2][1]
+        elif self._current_request is not None:
+            content = self._current_request.content
+        else:
+            return
+        if not content.is_eof():
+            content.set_exception(web.RequestPayloadError("it is no HTTP"))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on if reading was paused; aiohttp's reader asks for it at every read of a body."""

@@ -154,6 +154,57 @@ async def test_a_body_in_bad_chunks_is_refused_at_once(axon: Axon, alice: Keypai
         assert await connection.is_closed_by_peer(within_s=8)
 
 
+async def test_bad_chunks_of_a_request_that_waits_are_refused_when_it_is_its_turn(
+    axon: Axon, alice: Keypair
+) -> None:
+    go_on = asyncio.Event()
+
+    async def echo(synapse: Echo) -> Echo:
+        await go_on.wait()
+        return synapse
+
+    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(("Transfer-Encoding", "chunked"))
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        await connection.send(request_of(alice, axon))
+        await asyncio.sleep(0.05)
+        await connection.send(head + b"3\r\nabc\r\n")
+        await asyncio.sleep(0.05)
+        for _ in range(3):
+            await connection.send(b"no size\r\n")
+            await asyncio.sleep(0.05)
+        go_on.set()
+        assert (await connection.read_reply()).status == 200
+        reply = await connection.read_reply(within_s=15)
+        assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        assert await connection.is_closed_by_peer(within_s=10)
+
+
+async def test_what_is_no_http_breaks_no_body_before_it(axon: Axon, alice: Keypair) -> None:
+    """Whose body is whole gets an answer, and then what is no HTTP gets its own."""
+    go_on = asyncio.Event()
+
+    async def echo(synapse: Echo) -> Echo:
+        await go_on.wait()
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        await connection.send(request_of(alice, axon))
+        await asyncio.sleep(0.05)
+        head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(
+            ("Transfer-Encoding", "chunked")
+        )
+        await connection.send(head + chunked(BODY, end=False))
+        await asyncio.sleep(0.05)
+        await connection.send(b"0\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await connection.send(b"no HTTP\r\n\r\n")
+        await asyncio.sleep(0.05)
+        go_on.set()
+        statuses = [(await connection.read_reply()).status for _ in range(3)]
+        assert statuses == [200, 200, 400]
+        assert await connection.is_closed_by_peer(within_s=10)
+
+
 async def test_a_connection_that_asks_for_another_protocol_ends_after_its_reply(axon: Axon) -> None:
     upgrade = (
         b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
