@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
@@ -58,7 +59,7 @@ async def read_body(
         timeout_s: Seconds for the whole body.
 
     Raises:
-        MalformedRequest: It ended before its declared length.
+        MalformedRequest: It ended before its declared length, or its chunks are broken.
         BodyTooLarge: It is longer than `max_bytes`.
         BodyTimeout: It did not arrive in time.
         Overloaded: All unproven bodies together hold what they may.
@@ -70,7 +71,8 @@ async def read_body(
                 return await _collect(request, share, max_bytes)
     except TimeoutError:
         raise BodyTimeout from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        # aiohttp's parser in Python hands its own errors to whoever waits for the body.
         raise MalformedRequest("The body does not end as its headers say.") from error
 
 

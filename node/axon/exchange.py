@@ -14,7 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from node.errors import ForwardFailed, MethodNotAllowed, UnknownRoute, WireError
+from node.errors import (
+    ForwardFailed,
+    MalformedRequest,
+    MethodNotAllowed,
+    UnknownRoute,
+    WireError,
+)
 from node.synapse import ChunkEncoder, StreamingSynapse, Synapse
 from node.wire import Caller
 
@@ -150,6 +156,9 @@ class Exchange:
                 self._free_slot(run, route.name)
 
     def _find_route(self) -> Route:
+        if not self._request.raw_path.isascii():
+            # aiohttp's parser in C refuses it by itself, the one in Python does not.
+            raise MalformedRequest("A target is ASCII; percent-encode what is not.")
         route = self._rooms.routes.get(self.route_name)
         if route is None:
             raise UnknownRoute

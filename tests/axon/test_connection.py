@@ -222,7 +222,7 @@ async def test_what_is_no_http_gets_the_document_of_an_error(
     async with axon, await RawConnection.open(axon.port) as connection:
         await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await connection.read_reply()).status == 200
-        await connection.send(b"SSH-2.0-OpenSSH_9.0\r\n")
+        await connection.send(b"SSH-2.0-OpenSSH_9.0\r\n\r\n")
         reply = await connection.read_reply()
         assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
         assert await connection.is_closed_by_peer()

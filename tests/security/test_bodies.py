@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import tracemalloc
 
 import pytest
+from aiohttp.http_parser import HttpRequestParserPy
 
 from node import Keypair
 from tests.raw_http import RawConnection, RawReply, chunked, signed_request
@@ -213,6 +215,31 @@ async def test_broken_chunks_are_400_and_no_noise(
     assert (target.texts, len(target.guard)) == ([], 0)
     assert [one.getMessage() for one in caplog.records if one.name.startswith("node")] == []
     await target.check_taken(target.good())
+
+
+@pytest.mark.parametrize("framing", [b"ZZ\r\n", b"-5\r\nxxxxx\r\n", b"5\r\nxxxxxyyy\r\n"])
+async def test_chunks_that_break_later_are_400_with_the_parser_in_python(
+    bob: Keypair,
+    alice: Keypair,
+    framing: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp has it where no wheel fits, or by AIOHTTP_NO_EXTENSIONS."""
+    monkeypatch.setattr("aiohttp.web_protocol.HttpRequestParser", HttpRequestParserPy)
+    target = Target(bob, alice)
+    async with target.axon:
+        for broken in (target.good(), target.good("/Nothing")):
+            async with await RawConnection.open(target.axon.port) as connection:
+                await connection.send(broken.head(CHUNKED) + chunked(BODY[:5], end=False))
+                await asyncio.sleep(0.05)
+                await connection.send(framing)
+                reply = await connection.read_reply(within_s=15)
+                assert reply.status == (400 if broken.target != "/Nothing" else 404)
+                assert await connection.is_closed_by_peer(within_s=10)
+        assert (target.texts, len(target.guard)) == ([], 0)
+        assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+        await target.check_taken(target.good())
 
 
 async def test_a_cap_may_be_set(bob: Keypair, alice: Keypair) -> None:

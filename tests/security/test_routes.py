@@ -65,7 +65,8 @@ async def test_a_head_of_a_route_is_405_without_a_body(target: Target, alice: Ke
 async def test_connect_and_made_up_methods_are_refused(target: Target) -> None:
     for line in (b"CONNECT node:80 HTTP/1.1", b"ECHO /Echo HTTP/1.1", b"post /Echo HTTP/1.1"):
         reply = await ask(target.axon.port, line + b"\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        assert reply.status in (400, 404, 405)
+        # 401: aiohttp's parser in Python takes `post` for `POST`, and it is not signed.
+        assert reply.status in (400, 401, 404, 405)
     assert target.texts == []
 
 
