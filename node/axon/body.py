@@ -78,7 +78,8 @@ async def read_body(
 
 def _send_continue(request: Request) -> None:
     """Tell a client that asked first to send its body now (RFC 9110 §10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+    if request.holds_body_back and request.transport:
+        request.told_to_go_on = True
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

@@ -126,17 +126,22 @@ class Connection(web.RequestHandler):
         handler = self._request_handler
         assert handler is not None
         reply: Reply | OpenReply = await handler(request)  # type: ignore[arg-type,assignment]
+        # Asked once, since the body of a client that did not wait may come while the reply leaves.
+        held_back = request.holds_body_back
         if isinstance(reply, OpenReply):
             goes_on = reply.ended and request.takes_chunks
         else:
+            reply.closes |= held_back
             goes_on = not reply.closes
             self._write(reply, with_body=request.method != "HEAD", request=request)
         if self._paused:
             await self._drain_helper()
         goes_on = goes_on and request.keeps_alive
-        # Also where it is closed then: closing over unread bytes would destroy the reply.
         if request.content.is_eof():
             return goes_on
+        if held_back:
+            self._end_writing()
+        # Also where it is closed then: closing over unread bytes would destroy the reply.
         return await self._discard(request.content) and goes_on
 
     def _write(self, reply: Reply, *, with_body: bool, request: Request) -> None:
@@ -152,6 +157,15 @@ class Connection(web.RequestHandler):
         else:
             transport.write(head)
             transport.write(reply.body)
+
+    def _end_writing(self) -> None:
+        """Show the client the end of the connection, while what it still sends is read.
+
+        For a client that asked whether to send its body and is answered without it: whether it
+        sends the body now is its choice, so nobody knows where its next request would begin.
+        """
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
 
     async def _discard(self, content: StreamReader) -> bool:
         """Read on in a body that nobody wanted, for a while; return whether it ended.

@@ -29,6 +29,7 @@ class Request:
         headers: Names in any case; a name that came twice is there twice.
         content: The body.
         version: Of HTTP.
+        told_to_go_on: Whether a client that asked first was told to send its body.
         keeps_alive: Whether the client would send another on this connection.
     """
 
@@ -39,6 +40,7 @@ class Request:
         "keeps_alive",
         "method",
         "raw_path",
+        "told_to_go_on",
         "version",
     )
 
@@ -50,6 +52,7 @@ class Request:
         self.headers: CIMultiDictProxy[str] = message.headers
         self.content = content
         self.version: HttpVersion = message.version
+        self.told_to_go_on = False
         # What is asked to be something other than HTTP after this stays HTTP, and ends.
         self.keeps_alive = not (message.should_close or message.upgrade)
         self._connection = connection
@@ -68,6 +71,16 @@ class Request:
     def takes_chunks(self) -> bool:
         """Whether a reply may be sent without its length and keep the connection."""
         return self.version >= HttpVersion11
+
+    @property
+    def holds_body_back(self) -> bool:
+        """Whether the rest of the body may never come, as nobody asked for it yet.
+
+        The client asked whether to send it (RFC 9110 §10.1.1), and may do so without an answer.
+        """
+        if self.told_to_go_on or self.content.is_eof() or not self.takes_chunks:
+            return False
+        return self.headers.get("Expect", "").lower() == "100-continue"
 
     @property
     def remote(self) -> tuple[str | None, int | None]:

@@ -23,6 +23,13 @@ def request_of(alice: Keypair, axon: Axon, body: bytes = BODY, target: str = "/E
     return signed_request(alice, axon.hotkey, target, body).encode()
 
 
+async def no_request_in_hand() -> None:
+    """Wait until no connection of an axon has a request in hand."""
+    async with asyncio.timeout(15):
+        while any("_serve" in repr(task.get_coro()) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
+
+
 async def test_what_a_forward_sets_in_its_context_is_not_there_in_the_next(
     axon: Axon, alice: Keypair
 ) -> None:
@@ -368,3 +375,85 @@ def test_a_status_without_a_name_has_a_head() -> None:
     from node.axon.reply import encode_head
 
     assert encode_head(499, {}, closes=True).startswith(b"HTTP/1.1 499 \r\n")
+
+
+EXPECT = ("Expect", "100-continue")
+ASKING = b"POST /Nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"
+
+
+async def test_a_body_that_was_asked_for_leaves_the_connection_open(
+    axon: Axon, alice: Keypair
+) -> None:
+    async def echo(synapse: Echo) -> Echo:
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        for _ in range(2):
+            request = signed_request(alice, axon.hotkey, "/Echo", BODY)
+            await connection.send(request.head(EXPECT, ("Content-Length", str(len(BODY)))))
+            assert (await connection.read_reply()).status == 100
+            await connection.send(BODY)
+            assert (await connection.read_reply()).status == 200
+
+
+@pytest.mark.parametrize("sent", [b"", BODY[:5]])
+async def test_a_body_that_nobody_asked_for_ends_the_connection(axon: Axon, sent: bytes) -> None:
+    """The client may send the rest or not, so what comes next has no beginning."""
+    page = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(ASKING + sent)
+        reply = await connection.read_reply()
+        assert (reply.status, reply.header("Connection")) == (404, "close")
+        await connection.send(page)
+        assert await connection.reader.read() == b""
+
+
+async def test_a_client_that_is_refused_its_body_sees_the_end_before_the_lingering_time(
+    axon: Axon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.axon.server._LINGERING_S", 60.0)
+    async with axon:
+        async with await RawConnection.open(axon.port) as connection:
+            await connection.send(ASKING)
+            assert (await connection.read_reply()).status == 404
+            assert await connection.is_closed_by_peer(within_s=15)
+        await no_request_in_hand()
+
+
+async def test_a_client_that_sends_its_body_unasked_gets_its_refusal(axon: Axon) -> None:
+    head = (
+        b"POST /Nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        b"Content-Length: 4000000\r\n\r\n"
+    )
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(head)
+        for _ in range(40):
+            await connection.send(b"x" * 100_000)
+            await asyncio.sleep(0)
+        reply = await connection.read_reply()
+        assert (reply.status, reply.header("Connection")) == (404, "close")
+
+
+async def test_a_body_that_came_unasked_with_its_head_leaves_the_connection_open(
+    axon: Axon,
+) -> None:
+    async with axon, await RawConnection.open(axon.port) as connection:
+        for _ in range(2):
+            await connection.send(ASKING + BODY)
+            reply = await connection.read_reply()
+            assert (reply.status, reply.header("Connection")) == (404, None)
+
+
+async def test_a_client_of_http_1_0_is_not_told_to_go_on(axon: Axon, alice: Keypair) -> None:
+    """RFC 9110 §10.1.1: it knows no 100 and would take it for the reply."""
+
+    async def echo(synapse: Echo) -> Echo:
+        return synapse
+
+    request = signed_request(alice, axon.hotkey, "/Echo", BODY)
+    head = request.head(EXPECT, ("Content-Length", str(len(BODY))))
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        await connection.send(head.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY[:5])
+        await asyncio.sleep(0.1)
+        await connection.send(BODY[5:])
+        assert (await connection.read_reply()).status == 200
