@@ -88,7 +88,8 @@ class Axon:
         requests_at_once: Requests of one caller that may run or wait at once, or None.
         grace_s: Seconds that running replies get when the axon stops.
         heartbeat_s: Seconds after which an idle stream carries a heartbeat, 10 by default.
-        stall_s: Seconds after which a reader that takes nothing more is cut off.
+        stall_s: Seconds after which a reader that takes nothing more of a reply, streamed or in one
+            piece, is cut off.
         receipts: Whether replies to verified callers are signed.
         guard: Replay memory to use, for axons that share one; None makes one.
         shared: Memory of all processes that serve this hotkey, on one machine or several: a
@@ -207,6 +208,7 @@ class Axon:
         self._slots = Slots(max_workers, max_queue)
         self._limits = Limits(max_body_bytes, body_timeout_s)
         self._budget = BodyBudget(max(max_unproven_bytes, max_body_bytes))
+        self._stall_s = stall_s
         self._watch = StreamWatch(heartbeat_s=heartbeat_s, stall_s=stall_s)
         self._receipts = receipts
         self._clock_ns = clock_ns
@@ -350,7 +352,7 @@ class Axon:
             self._pool, self._limits, self._budget, self._watch, self._own_end, self._notary,
         )  # fmt: skip
         self._watch.start()
-        server = AxonServer(self._handle)
+        server = AxonServer(self._handle, stall_s=self._stall_s)
         try:
             if listen:
                 self.port = await server.start(self.ip, self.port, shared=self._processes > 1)

@@ -23,6 +23,7 @@ from node.errors import MalformedRequest
 from .open_reply import OpenReply
 from .reply import Reply, error_reply
 from .request import Request
+from .stall import StallGuard
 
 __all__ = ["Answer", "Connection", "ConnectionServer"]
 
@@ -41,7 +42,11 @@ class Connection(web.RequestHandler):
     the request in hand is cancelled.
     """
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "_stall_s")
+
+    def __init__(self, manager: web.Server, *, stall_s: float, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._stall_s = stall_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the context that every request begins in."""
@@ -75,6 +80,26 @@ class Connection(web.RequestHandler):
             return
         if not content.is_eof():
             content.set_exception(web.RequestPayloadError("it is no HTTP"))
+
+    def force_close(self) -> None:
+        """Close the connection without waiting for the request in hand; safe to call twice.
+
+        What was written still leaves, for as long as the client takes it.
+        """
+        transport = self.transport
+        super().force_close()
+        self._guard_rest(transport)
+
+    def _hang_up(self) -> None:
+        """Close the connection when all that was written has left, or the client has stopped."""
+        if self.transport is not None:
+            self.transport.close()
+            self._guard_rest(self.transport)
+
+    def _guard_rest(self, transport: asyncio.Transport | None) -> None:
+        # A closed transport keeps its socket until its client has taken what waits.
+        if transport is not None and transport.get_write_buffer_size():
+            StallGuard(transport, self._stall_s)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on if reading was paused; aiohttp's reader asks for it at every read of a body."""
@@ -118,8 +143,8 @@ class Connection(web.RequestHandler):
             self._task_handler = None
         if goes_on and not (self._close or self._force_close):
             self._wait_for_more()
-        elif self.transport is not None:
-            self.transport.close()
+        else:
+            self._hang_up()
 
     async def _answer(self, request: Request) -> bool:
         """Answer a request, and return whether the connection may take another."""
@@ -135,7 +160,7 @@ class Connection(web.RequestHandler):
             goes_on = not reply.closes
             self._write(reply, with_body=request.method != "HEAD", request=request)
         if self._paused:
-            await self._drain_helper()
+            await self._drain()
         goes_on = goes_on and request.keeps_alive
         if request.content.is_eof():
             return goes_on
@@ -157,6 +182,20 @@ class Connection(web.RequestHandler):
         else:
             transport.write(head)
             transport.write(reply.body)
+
+    async def _drain(self) -> None:
+        """Wait until the client has taken enough; one that takes nothing more is cut off.
+
+        Raises:
+            ConnectionError: The client has gone.
+        """
+        if self.transport is None:
+            raise ConnectionResetError("the client has gone")
+        guard = StallGuard(self.transport, self._stall_s)
+        try:
+            await self._drain_helper()
+        finally:
+            guard.stop()
 
     def _end_writing(self) -> None:
         """Show the client the end of the connection, while what it still sends is read.
@@ -211,8 +250,7 @@ class Connection(web.RequestHandler):
             self.transport.write(reply.encode_head(closes=True) + reply.body)
         self._messages.clear()
         self.close()
-        if self.transport is not None:
-            self.transport.close()
+        self._hang_up()
 
 
 class ConnectionServer(web.Server):
@@ -220,15 +258,39 @@ class ConnectionServer(web.Server):
 
     Args:
         answer: Answers every request; raises nothing but ConnectionError and cancellation.
+        stall_s: Seconds after which a client that takes nothing of a reply is cut off.
         options: As for aiohttp's `web.Server`.
     """
 
-    def __init__(self, answer: Answer, **options: Any) -> None:
+    def __init__(self, answer: Answer, *, stall_s: float, **options: Any) -> None:
         super().__init__(answer, **options)  # type: ignore[arg-type]  # ours has its own request
+        self._stall_s = stall_s
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether some client has not taken all that was written for it."""
+        return any(one.get_write_buffer_size() for one in self._connections.values())
+
+    def cut_unsent(self) -> None:
+        """Abort the connections whose clients have not taken all; closed they would wait on."""
+        for transport in list(self._connections.values()):
+            if transport.get_write_buffer_size():
+                transport.abort()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End all connections, and leave none open.
+
+        Args:
+            timeout: Seconds for each step of ending a request that runs.
+        """
+        transports = list(self._connections.values())
+        await super().shutdown(timeout)
+        for transport in transports:
+            transport.abort()
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, stall_s=self._stall_s, loop=self._loop, **self._kwargs)
 
 
 def _start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -23,6 +23,7 @@ __all__ = ["AxonServer", "reserve_port"]
 
 _KEEPALIVE_S = 75.0
 _LINGERING_S = 2.0
+_LOOK_S = 0.02
 
 
 class AxonServer:
@@ -33,11 +34,14 @@ class AxonServer:
 
     Args:
         answer: Answers every request; raises nothing but ConnectionError and cancellation.
+        stall_s: Seconds after which a client that takes nothing of a reply is cut off.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, stall_s: float) -> None:
         self._answer = answer
+        self._stall_s = stall_s
         self._runner: web.ServerRunner | None = None
+        self._server: ConnectionServer | None = None
         self._running: set[asyncio.Task[object]] = set()
         self._draining = False
 
@@ -45,6 +49,7 @@ class AxonServer:
         """Serve the connections that `accept` is given, and listen nowhere."""
         server = ConnectionServer(
             self._handle,
+            stall_s=self._stall_s,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -53,7 +58,7 @@ class AxonServer:
         )
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
-        self._runner = runner
+        self._runner, self._server = runner, server
         self._draining = False
 
     async def start(self, ip: str, port: int, *, shared: bool = False) -> int:
@@ -76,7 +81,7 @@ class AxonServer:
         try:
             await web.TCPSite(runner, ip, port, backlog=1024, reuse_port=shared or None).start()
         except OSError as error:
-            self._runner = None
+            self._runner = self._server = None
             await runner.cleanup()
             raise _address_error(error, ip, port) from error
         return int(runner.addresses[0][1])
@@ -88,32 +93,43 @@ class AxonServer:
             sock: A stream socket, non-blocking; this server's to close from here on.
         """
         assert self._runner is not None
-        assert self._runner.server is not None
+        assert self._server is not None
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._runner.server, sock)
+            await asyncio.get_running_loop().connect_accepted_socket(self._server, sock)
         except BaseException:
             sock.close()
             raise
 
     async def stop(self, grace_s: float) -> None:
-        """Stop listening, let running requests end, then cancel what is left.
+        """Stop listening, let running requests end and their replies leave, then cut what is left.
 
         Args:
-            grace_s: Seconds that running requests get. Safe to call twice.
+            grace_s: Seconds that running requests and their replies get. Safe to call twice.
         """
         runner, self._runner = self._runner, None
-        if runner is None:
+        server, self._server = self._server, None
+        if runner is None or server is None:
             return
         self._draining = True
         for site in list(runner.sites):
             await site.stop()
         try:
-            if self._running:
-                await asyncio.wait(set(self._running), timeout=grace_s)
+            await self._settle(server, grace_s)
         finally:
             for task in self._running:
                 task.cancel()
+            server.cut_unsent()
             await runner.cleanup()
+
+    async def _settle(self, server: ConnectionServer, grace_s: float) -> None:
+        """Wait until no request runs and no reply is on its way, or the time is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_s
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=grace_s)
+        # No event says that a transport has sent its last byte.
+        while server.has_unsent and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
 
     async def _handle(self, request: Request) -> Reply | OpenReply:
         if self._draining:

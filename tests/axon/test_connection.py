@@ -14,6 +14,8 @@ from node.wire import ReplayGuard
 from tests.functional.synapses import Echo, Words
 from tests.raw_http import RawConnection, ask, chunked, signed_request
 
+from .serving import no_request_in_hand
+
 BODY = b'{"text": "hello"}'
 
 mark = contextvars.ContextVar("mark", default="unset")
@@ -21,13 +23,6 @@ mark = contextvars.ContextVar("mark", default="unset")
 
 def request_of(alice: Keypair, axon: Axon, body: bytes = BODY, target: str = "/Echo") -> bytes:
     return signed_request(alice, axon.hotkey, target, body).encode()
-
-
-async def no_request_in_hand() -> None:
-    """Wait until no connection of an axon has a request in hand."""
-    async with asyncio.timeout(15):
-        while any("_serve" in repr(task.get_coro()) for task in asyncio.all_tasks()):
-            await asyncio.sleep(0.01)
 
 
 async def test_what_a_forward_sets_in_its_context_is_not_there_in_the_next(
