@@ -61,10 +61,10 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if not self._messages:
             return
+        if not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._break_body()
         if not self._request_in_progress:
             self._start_next()
-        elif not isinstance(self._messages[-1][0], RawRequestMessage):
-            self._break_body()
 
     def _break_body(self) -> None:
         """Fail the body that the bytes which are no HTTP came in, if they came in one.
@@ -117,14 +117,16 @@ class Connection(web.RequestHandler):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         if isinstance(message, RawRequestMessage):
-            self._task_handler = _start(self._loop, self._serve(Request(message, content, self)))
+            request = Request(message, content, self)
+            # Here and not in the task, before whose first step more may be received.
+            self._current_request = request  # type: ignore[assignment]  # used for its `_cancel`
+            self._task_handler = _start(self._loop, self._serve(request))
         else:
             # Bytes that are no HTTP are a stranger's doing, and nothing to make noise about.
             logger.debug("a client sent what is no HTTP: %s", type(message.exc).__name__)
             self._refuse()
 
     async def _serve(self, request: Request) -> None:
-        self._current_request = request  # type: ignore[assignment]  # aiohttp calls its `_cancel`
         goes_on = False
         try:
             goes_on = await self._answer(request)

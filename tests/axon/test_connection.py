@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,6 +18,7 @@ from tests.raw_http import RawConnection, ask, chunked, signed_request
 from .serving import no_request_in_hand
 
 BODY = b'{"text": "hello"}'
+CHUNKED = ("Transfer-Encoding", "chunked")
 
 mark = contextvars.ContextVar("mark", default="unset")
 
@@ -146,7 +148,7 @@ async def test_a_body_in_bad_chunks_is_refused_at_once(axon: Axon, alice: Keypai
     async def echo(synapse: Echo) -> Echo:
         return synapse
 
-    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(("Transfer-Encoding", "chunked"))
+    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(CHUNKED)
     async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
         await connection.send(head + b"3\r\nabc\r\n")
         await asyncio.sleep(0.05)
@@ -165,7 +167,7 @@ async def test_bad_chunks_of_a_request_that_waits_are_refused_when_it_is_its_tur
         await go_on.wait()
         return synapse
 
-    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(("Transfer-Encoding", "chunked"))
+    head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(CHUNKED)
     async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
         await connection.send(request_of(alice, axon))
         await asyncio.sleep(0.05)
@@ -179,6 +181,32 @@ async def test_bad_chunks_of_a_request_that_waits_are_refused_when_it_is_its_tur
         reply = await connection.read_reply(within_s=15)
         assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
         assert await connection.is_closed_by_peer(within_s=10)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_bad_chunks_that_come_as_their_request_starts_are_refused_at_once(
+    axon: Axon, alice: Keypair, turns: int
+) -> None:
+    """They may be read just before or after the request is taken out of the queue."""
+    with socket.socket() as plain:
+
+        async def echo(synapse: Echo) -> Echo:
+            await asyncio.sleep(0.05)
+            plain.send(b"no size\r\n")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return synapse
+
+        head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(CHUNKED)
+        async with axon.attach(echo):
+            plain.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", axon.port))
+            async with RawConnection(
+                *await asyncio.open_connection(sock=plain.dup())
+            ) as connection:
+                await connection.send(request_of(alice, axon) + head + b"3\r\nabc\r\n")
+                assert (await connection.read_reply()).status == 200
+                assert (await connection.read_reply(within_s=15)).status == 400
 
 
 async def test_what_is_no_http_breaks_no_body_before_it(axon: Axon, alice: Keypair) -> None:
