@@ -1,8 +1,8 @@
 """One connection of an axon: its requests in order, each in a task of its own, and their replies.
 
 aiohttp's protocol parses, bounds what is buffered, and shuts down; here requests are answered. Its
-own loop takes two tasks and three turns of the event loop for each request, where one of each does.
-A task for each request is needed: what a forward sets in its context must not be there in the next.
+own loop takes a task for the connection and turns of the event loop to wake it, beside the task of
+each request. That one is needed: what a forward sets in its context must not be there in the next.
 """
 
 from __future__ import annotations
@@ -38,8 +38,14 @@ _MAX_JOINED_BYTES = 64 * 1024
 class Connection(web.RequestHandler):
     """Reads requests one after another and writes their replies in the same order.
 
-    A request starts when the reply before it has been written. When the client leaves, the task of
-    the request in hand is cancelled.
+    A request starts when the body before it has ended and the reply before it has left, but for
+    what a transport may hold. When the client leaves, the request in hand is cancelled if the
+    server was made with `handler_cancellation`.
+
+    Args:
+        manager: The server that it is one of.
+        stall_s: Seconds after which a client that takes nothing of a reply is cut off.
+        options: As for aiohttp's `web.Server`.
     """
 
     __slots__ = ("_context", "_stall_s")
@@ -49,7 +55,7 @@ class Connection(web.RequestHandler):
         self._stall_s = stall_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the context that every request begins in."""
+        """Keep the context that every request begins in, and start to wait for one."""
         self._context = contextvars.copy_context()
         super().connection_made(transport)
 
@@ -57,7 +63,10 @@ class Connection(web.RequestHandler):
         """Do nothing: a request gets a task when it is there, so none waits for it."""
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and start on a request whose head is whole if none is in hand."""
+        """Parse what came, tell of a body that it breaks, and start on a request if none runs.
+
+        A request may start when its head is whole.
+        """
         super().data_received(data)
         if not self._messages:
             return
@@ -102,12 +111,12 @@ class Connection(web.RequestHandler):
             StallGuard(transport, self._stall_s)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on if reading was paused; aiohttp's reader asks for it at every read of a body."""
+        """Read on if reading was paused; aiohttp's reader asks for it at most reads of a body."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def _start_next(self) -> None:
-        """Start on the request that came first of those that wait."""
+        """Start on what came first of what waits, be it no request, if no other is in hand."""
         if self._request_in_progress or self._force_close or not self._messages:
             return
         self._request_in_progress = True
@@ -127,6 +136,7 @@ class Connection(web.RequestHandler):
             self._refuse()
 
     async def _serve(self, request: Request) -> None:
+        """Answer a request, then go on with the connection or end it."""
         goes_on = False
         try:
             goes_on = await self._answer(request)
@@ -149,7 +159,12 @@ class Connection(web.RequestHandler):
             self._hang_up()
 
     async def _answer(self, request: Request) -> bool:
-        """Answer a request, and return whether the connection may take another."""
+        """Answer a request and read its body to the end; return whether there may be another.
+
+        Raises:
+            ConnectionError: The client has gone.
+            ValueError: A header of the reply holds what would end it.
+        """
         handler = self._request_handler
         assert handler is not None
         reply: Reply | OpenReply = await handler(request)  # type: ignore[arg-type,assignment]
@@ -209,7 +224,7 @@ class Connection(web.RequestHandler):
             self.transport.write_eof()
 
     async def _discard(self, content: StreamReader) -> bool:
-        """Read on in a body that nobody wanted, for a while; return whether it ended.
+        """Read on in a body that nobody wanted, for a while; return whether it ended well.
 
         A client that is still sending would not see the reply if the connection was closed now.
         """
@@ -224,7 +239,7 @@ class Connection(web.RequestHandler):
         return True
 
     def _wait_for_more(self) -> None:
-        """Take the next request, or close the connection if none comes in time."""
+        """Take the next request with the next turn of the loop, or close if none comes in time."""
         if self._messages:
             self._loop.call_soon(self._start_next, context=self._context)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -234,7 +249,10 @@ class Connection(web.RequestHandler):
             )
 
     def _process_keepalive(self) -> None:
-        """Close the connection if no whole head has come since it was last of use."""
+        """Close the connection if no request has begun for as long as one is waited for.
+
+        A part of a head is none.
+        """
         self._keepalive_handle = None
         if self._force_close or self._request_in_progress:
             return
@@ -286,9 +304,11 @@ class ConnectionServer(web.Server):
             timeout: Seconds for each step of ending a request that runs.
         """
         transports = list(self._connections.values())
-        await super().shutdown(timeout)
-        for transport in transports:
-            transport.abort()
+        try:
+            await super().shutdown(timeout)
+        finally:
+            for transport in transports:
+                transport.abort()
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
