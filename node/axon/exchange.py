@@ -222,14 +222,15 @@ class Exchange:
         )
 
     async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> OpenReply:
+        self._rooms.watch.begin(writer)
         try:
-            with self._rooms.watch.over(writer):
-                await self._push(push, writer)
+            await self._push(push, writer)
         except Exception as error:
             if writer.reader_gone:
                 raise ReaderGoneError from error
             raise
         finally:
+            self._rooms.watch.end(writer)
             writer.flush()
             self.chunks, self.bytes = writer.chunks, writer.bytes
         return writer.reply

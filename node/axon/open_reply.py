@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .reply import encode_head
+from .reply import encode_same_head
 from .request import Request
 
 __all__ = ["OpenReply"]
@@ -90,4 +90,4 @@ class OpenReply:
     def _head(self) -> bytes:
         framing = ("Transfer-Encoding: chunked",) if self._chunked else ()
         closes = not (self._chunked and self._request.keeps_alive)
-        return encode_head(self.status, self._headers, *framing, closes=closes)
+        return encode_same_head(self.status, self._headers, *framing, closes=closes)

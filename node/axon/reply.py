@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "Reply",
     "body_reply",
     "encode_head",
+    "encode_same_head",
     "error_document",
     "error_reply",
     "json_reply",
@@ -27,6 +29,8 @@ _STATUS_LINES = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\nServer: ganglion\r\nDate: "
     for status in HTTPStatus
 }
+# Heads that are remembered, of some hundred bytes each.
+_HEADS = 64
 
 
 def encode_head(status: int, headers: Mapping[str, str], *framing: str, closes: bool) -> bytes:
@@ -41,9 +45,25 @@ def encode_head(status: int, headers: Mapping[str, str], *framing: str, closes: 
     Raises:
         ValueError: A header holds what would end it.
     """
+    return _encode_head(status, headers.items(), framing, closes, rfc822_formatted_time())
+
+
+def encode_same_head(status: int, headers: Mapping[str, str], *framing: str, closes: bool) -> bytes:
+    """As `encode_head`, for heads that many replies of a second have alike, as streams do."""
+    lines = tuple(headers.items())
+    return _encode_same_head(status, lines, framing, closes, rfc822_formatted_time())
+
+
+def _encode_head(
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    framing: tuple[str, ...],
+    closes: bool,
+    now: str,
+) -> bytes:
     first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\nServer: ganglion\r\nDate: "
-    lines = [first + rfc822_formatted_time()]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines = [first + now]
+    lines += [f"{name}: {value}" for name, value in headers]
     lines += framing
     if closes:
         lines.append("Connection: close")
@@ -53,6 +73,9 @@ def encode_head(status: int, headers: Mapping[str, str], *framing: str, closes: 
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
         raise ValueError("a header of the reply holds a line break")
     return f"{head}\r\n\r\n".encode()
+
+
+_encode_same_head = lru_cache(maxsize=_HEADS)(_encode_head)
 
 
 class Reply:

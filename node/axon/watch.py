@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from .streaming import ReplyWriter
 
@@ -47,14 +45,13 @@ class StreamWatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    @contextmanager
-    def over(self, writer: ReplyWriter) -> Iterator[None]:
-        """Look after a stream for as long as the block runs."""
+    def begin(self, writer: ReplyWriter) -> None:
+        """Look after a stream, until `end`."""
         self._writers.add(writer)
-        try:
-            yield
-        finally:
-            self._writers.discard(writer)
+
+    def end(self, writer: ReplyWriter) -> None:
+        """Look after a stream no more; safe to call twice."""
+        self._writers.discard(writer)
 
     async def _run(self) -> None:
         pause_s = min(1.0, self._heartbeat_s / 4, self._stall_s / 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from .frames import Frame, FrameDecoder, FrameKind, encode_chunks, encode_frame
@@ -49,6 +49,7 @@ class _RawDecoder:
         yield FrameKind.CHUNK, [bytes(data)]
 
 
+@cache
 def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
     """Return a function of kind, payload and number of the event that gives the bytes to send.
 
@@ -61,6 +62,7 @@ def encoder_for(mode: StreamMode, *, typed: bool) -> FrameEncoder:
     return _encode_raw
 
 
+@cache
 def chunks_encoder_for(mode: StreamMode, *, typed: bool) -> ChunksEncoder:
     """Return a function of chunks and the number of the first that gives the bytes to send.
 
