@@ -21,6 +21,7 @@ from typing import Any
 from node.errors import Forbidden, NetworkError, OutOfTouch
 from node.network import Metagraph, Network
 from node.network.backend import Announcing
+from node.network.ending import end_tasks
 from node.wire import Caller
 
 __all__ = ["MAX_STALE_S", "Standing", "StandingRules"]
@@ -109,11 +110,7 @@ class Standing:
     async def stop(self) -> None:
         """End the refreshing; safe to call twice."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(tasks)
 
     def lists(self, public_key: bytes) -> bool:
         """Return whether it is certain, without waiting, that `check_known` would pass."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Self
 
 from redis.asyncio import Redis
 
 from node.errors import NetworkError
 
+from .ending import end_tasks
 from .redis_address import RedisAddress
 from .redis_link import connect, errors_told
 
@@ -140,8 +142,8 @@ class RedisChanges:
 
 
 async def _end(task: asyncio.Task[bool]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+    with suppress(Exception):  # what it was reading is of no use any more
+        await end_tasks([task])
 
 
 async def _answer(pubsub: Any, timeout_s: float) -> Any:

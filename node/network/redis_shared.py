@@ -26,6 +26,7 @@ from typing import Any
 
 from node.errors import ConfigError, NetworkError, OutOfTouch, ReplayedRequest
 
+from .ending import end_tasks
 from .redis_address import RedisAddress
 from .redis_link import RedisLink
 
@@ -191,9 +192,7 @@ class RedisSharedMemory:
         self._closed = True
         returning, self._return = self._return, None
         if returning is not None:
-            returning.cancel()
-            with suppress(asyncio.CancelledError):
-                await returning
+            await end_tasks([returning])
         await self._link.release()
         await self._probe.release()
 

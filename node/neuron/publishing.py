@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
 
 from node.axon import Axon
 from node.errors import NetworkError
 from node.keys import Wallet
 from node.network import Network, Peer
 from node.network.backend import Expiring
+from node.network.ending import end_tasks
 
 __all__ = ["Publisher"]
 
@@ -63,9 +63,7 @@ class Publisher:
         """End the looking; what is published stays. May be called again."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_tasks([task])
 
     async def _publish(self) -> int:
         """Write what differs, or would expire before the next look but one."""

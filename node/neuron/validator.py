@@ -15,6 +15,7 @@ from node.dendrite import Dendrite
 from node.dendrite.dormancy import Dormancy
 from node.errors import NetworkError, NodeError
 from node.network import Metagraph, Peer
+from node.network.ending import end_tasks
 from node.synapse import Synapse
 from protocols.prompting import StreamPrompting
 
@@ -261,9 +262,7 @@ class Validator(Neuron):
             if stepping.done():
                 stepping.result()
         finally:
-            for task in (stepping, stopped):
-                task.cancel()
-            await asyncio.wait((stepping, stopped))
+            await end_tasks((stepping, stopped))
 
     async def run_steps(self) -> None:
         """Does steps, `--neuron.step_interval` apart, until `--neuron.steps` or for ever."""
