@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -380,6 +380,15 @@ def alive(pids: set[int]) -> set[int]:
     return {int(pid) for pid, state in rows if int(pid) in pids and not state.startswith("Z")}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs be interrupted also where this one is not, as beneath `nohup`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_ended_leaves_no_program_behind(
     tmp_path: Path, ending: signal.Signals
@@ -393,9 +402,12 @@ def test_a_run_that_is_ended_leaves_no_program_behind(
         env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "TMPDIR": str(tmp_path)},
         stderr=subprocess.DEVNULL,
     ) as run:
-        wait_until(lambda: len(children_of(run.pid)) == 4, "four programs run")
-        programs = children_of(run.pid)
-        run.send_signal(ending)
-        run.wait(20)
+        try:
+            wait_until(lambda: len(children_of(run.pid)) == 4, "four programs run")
+            programs = children_of(run.pid)
+            run.send_signal(ending)
+            run.wait(20)
+        finally:
+            run.kill()  # where it did not end, leaving the block would wait for ever
     wait_until(lambda: not alive(programs), "they end with the run")
     assert run.returncode != 0
