@@ -147,12 +147,18 @@ def the_content(connection: Connection) -> object:
     return reply[1]
 
 
-async def test_a_peer_is_held_back_until_its_content_is_taken() -> None:
-    wire = Wire()
+async def streaming(wire: Wire) -> tuple[Connection, ChunkedContent]:
+    """Return a connection on which a stream has begun, and the stream's content."""
     connection = await asked(wire)
     connection.data_received(HEAD)
     content = the_content(connection)
     assert isinstance(content, ChunkedContent)
+    return connection, content
+
+
+async def test_a_peer_is_held_back_until_its_content_is_taken() -> None:
+    wire = Wire()
+    connection, content = await streaming(wire)
     connection.data_received(chunked(b"x" * 100_000, end=False))
     assert wire.calls == []
     connection.data_received(chunked(b"x" * 100_000, end=False))
@@ -165,10 +171,7 @@ async def test_a_peer_is_held_back_until_its_content_is_taken() -> None:
 
 async def test_a_peer_whose_content_is_taken_at_once_is_never_held_back() -> None:
     wire = Wire()
-    connection = await asked(wire)
-    connection.data_received(HEAD)
-    content = the_content(connection)
-    assert isinstance(content, ChunkedContent)
+    connection, content = await streaming(wire)
     connection.on_news = lambda: content.take().clear()
     for _ in range(3):
         connection.data_received(chunked(b"x" * 200_000, end=False))
