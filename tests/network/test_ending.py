@@ -29,9 +29,15 @@ async def losing(times: int) -> None:
 async def test_a_lost_cancellation_is_repeated() -> None:
     tasks = [asyncio.create_task(losing(times)) for times in range(3)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
-        await end_tasks(tasks)
-    assert all(task.cancelled() for task in tasks)
+    try:
+        async with asyncio.timeout(20):
+            await end_tasks(tasks)
+        assert all(task.cancelled() for task in tasks)
+    finally:
+        for _ in tasks:  # or the loop would wait for them when this fails
+            for task in tasks:
+                task.cancel()
+            await asyncio.sleep(0)
 
 
 async def test_what_a_task_has_in_hand_when_it_ends_is_not_cut_short() -> None:
