@@ -1,4 +1,4 @@
-"""Chunks of one turn of the loop leave together, and none waits while anything else could run."""
+"""Chunks of turns of the loop that follow each other leave together, and none waits for more."""
 
 from __future__ import annotations
 
@@ -59,6 +59,43 @@ async def test_chunks_of_one_turn_leave_in_few_writes(
     assert reply.body.index(b"998 ") < reply.body.index(b"999 ")
     # The request is one, the first chunk another; a batch ends after a millisecond.
     assert len(written) < 500
+
+
+@pytest.mark.parametrize("mode", ["frames", "sse"])
+async def test_chunks_of_one_turn_after_another_leave_in_few_writes(
+    axon: Axon, alice: Keypair, written: list[bytes], mode: str
+) -> None:
+    async def words(synapse: Words) -> AsyncIterator[str]:
+        for number in range(synapse.count):
+            yield f"{number} "
+            await asyncio.sleep(0)
+
+    async with axon.attach(words), await RawConnection.open(axon.port) as connection:
+        await connection.send(words_request(alice, axon, mode, count=1000))
+        reply = await connection.read_reply()
+    assert reply.complete
+    assert reply.body.index(b"998 ") < reply.body.index(b"999 ")
+    assert len(written) < 500
+
+
+async def test_chunks_leave_where_there_is_one_in_every_turn(
+    axon: Axon, alice: Keypair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.axon.streaming._GATHER_BYTES", 2**30)
+    seen = asyncio.Event()
+
+    async def words(synapse: Words) -> AsyncIterator[str]:
+        yield "first "
+        yield "second "
+        while not seen.is_set():
+            yield "word "
+            await asyncio.sleep(0)
+
+    async with axon.attach(words), await RawConnection.open(axon.port) as connection:
+        await connection.send(words_request(alice, axon, "frames"))
+        async with asyncio.timeout(WAIT_S):
+            await connection.reader.readuntil(b"second ")
+        seen.set()
 
 
 async def test_gathered_frames_are_whole_and_in_order(axon: Axon, alice: Keypair) -> None:
