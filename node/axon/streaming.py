@@ -19,6 +19,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 from node.errors import WireError
@@ -75,9 +76,10 @@ class ReplyWriter:
         self._notary = notary
         self._encode = encoder_for(mode, typed=typed)
         self._encode_chunks = chunks_encoder_for(mode, typed=typed)
-        self._digest = ReplyDigest(digest)
+        self._digest_name = digest
         self._loop = asyncio.get_running_loop()
         self._ended = False
+        self._taken = 0
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._gather_s = 0.0 if mode is StreamMode.RAW else _GATHER_S
@@ -99,6 +101,10 @@ class ReplyWriter:
             head[DIGEST_HEADER] = digest
         self.reply = OpenReply(request, head)
 
+    @cached_property
+    def _digest(self) -> ReplyDigest:
+        return ReplyDigest(self._digest_name)
+
     @property
     def started(self) -> bool:
         """Whether the status line has left."""
@@ -107,7 +113,7 @@ class ReplyWriter:
     @property
     def chunks(self) -> int:
         """Chunks so far."""
-        return self._digest.chunks + len(self._gathered)
+        return self._taken + len(self._gathered)
 
     async def write(self, item: Any) -> None:
         """Send what a forward yielded; waits while the reader is slow. Nothing empty is sent.
@@ -123,7 +129,7 @@ class ReplyWriter:
         self._gathered_bytes += len(chunk)
         self.bytes += len(chunk)
         if not self.reply.started or self._gathered_bytes >= _GATHER_BYTES:
-            self._put(self._take())
+            self._put_gathered()
         elif time.monotonic() - self._flushed_at >= self._gather_s:
             self.flush()
         elif not self._flush_due:
@@ -136,7 +142,7 @@ class ReplyWriter:
         """Give what has gathered to the transport, without waiting; if that is closed, nobody."""
         if self._gathered:
             with suppress(ConnectionError):
-                self._put(self._take())
+                self._put_gathered()
 
     def beat(self) -> None:
         """Send a heartbeat, where the mode has one and the reader keeps up.
@@ -159,13 +165,14 @@ class ReplyWriter:
             ConnectionError: The reader has gone.
         """
         self._encoder.finish()
-        rest = self._take()
+        chunks, first = self._take()
+        self._digest.add_all(chunks)
         digest = self._digest
         document: dict[str, Any] = {"chunks": self.chunks, digest.name: digest.hexdigest()}
         if self._notary is not None and self._mode is not StreamMode.RAW:
             receipt = self._notary.sign(digest.signed_text(), chunks=self.chunks)
             document["receipt"] = receipt.to_document()
-        await self._end(rest, FrameKind.END, document)
+        await self._end(self._encode_chunks(chunks, first), FrameKind.END, document)
 
     async def fail(self, error: WireError) -> None:
         """End a started stream as failed."""
@@ -174,7 +181,7 @@ class ReplyWriter:
             self.abort()
         else:
             document = {"status": error.status, **error_document(error)}
-            await self._end(self._take(), FrameKind.ERROR, document)
+            await self._end(self._encode_chunks(*self._take()), FrameKind.ERROR, document)
 
     def stalled_s(self, now: float) -> float:
         """Return for how long a write has waited without the reader taking anything.
@@ -215,13 +222,24 @@ class ReplyWriter:
             raise
         self.last_write = self._loop.time()
 
-    def _take(self) -> Sequence[bytes]:
-        """Return what has gathered, encoded, in pieces; it is on its way from here on."""
-        chunks, self._gathered, self._gathered_bytes, self._looked_at = self._gathered, [], 0, 0
-        first = self._digest.chunks + 1
+    def _put_gathered(self) -> None:
+        """Give what has gathered to the transport.
+
+        Raises:
+            ConnectionError: The reader has gone.
+        """
+        chunks, first = self._take()
+        self._put(self._encode_chunks(chunks, first))
+        # Only now: the reader is at work meanwhile.
         self._digest.add_all(chunks)
+
+    def _take(self) -> tuple[list[bytes], int]:
+        """Return what has gathered and the number of the first; it is on its way from here on."""
+        chunks, self._gathered, self._gathered_bytes, self._looked_at = self._gathered, [], 0, 0
+        first = self._taken + 1
+        self._taken += len(chunks)
         self._flushed_at = time.monotonic()
-        return self._encode_chunks(chunks, first)
+        return chunks, first
 
     def _flush_when_quiet(self) -> None:
         """Flush after a turn that brought no chunk, or when the first one has waited enough."""

@@ -99,6 +99,12 @@ class Connection(BaseProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("closed while it waited to be used")
+        if len(body) <= _MAX_JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        # Afterwards: it takes no less time, but the peer is at work meanwhile.
         self._parser = HttpResponseParser(
             self,
             self._loop,
@@ -108,11 +114,6 @@ class Connection(BaseProtocol):
             auto_decompress=False,
         )
         self._streams = streams
-        if len(body) <= _MAX_JOINED_BYTES:
-            transport.write(head + body)
-        else:
-            transport.write(head)
-            transport.write(body)
 
     def reply(self) -> tuple[RawResponseMessage, Content] | None:
         """Return head and content of the reply, or None while the head has not come.

@@ -240,10 +240,8 @@ class Dendrite:
         """
         target = _as_peer(peer)
         if isinstance(synapse, StreamingSynapse):
-            asking = self._ask_stream(synapse, timeout)
-            stream, pump = self._prepare(target, synapse, asking, deserialize, raise_errors)
-            pump.start()
-            async with stream:
+            options: dict[str, Any] = {"deserialize": deserialize, "raise_errors": raise_errors}
+            async with self._open(target, synapse, timeout, **options) as stream:
                 return await stream.final()
         asking = self._ask_once(synapse, timeout)
         return await self._ask(target, synapse, asking, deserialize, raise_errors)
@@ -276,12 +274,12 @@ class Dendrite:
         Raises:
             ConfigError: As for calling the dendrite.
         """
-        asking = self._ask_stream(synapse, timeout)
-        stream, pump = self._prepare(
-            _as_peer(peer), synapse, asking, deserialize, raise_errors, after=after, lock=lock
-        )
-        pump.start()
-        return OpeningStream(stream)
+        return OpeningStream(
+            self._open(
+                _as_peer(peer), synapse, timeout, deserialize=deserialize,
+                raise_errors=raise_errors, after=after, lock=lock,
+            )
+        )  # fmt: skip
 
     @asynccontextmanager
     async def fan_out(
@@ -395,26 +393,27 @@ class Dendrite:
     def _ask_once(self, synapse: Synapse, timeout: float | None) -> Asking:
         return Asking(synapse, self._within(timeout), receipt=self._receipts)
 
-    def _prepare(
-        self,
-        peer: Peer,
-        synapse: Synapse,
-        asking: Asking,
-        deserialize: bool,
-        raise_errors: bool,
-        *,
-        line: StartLine | None = None,
-        after: After | None = None,
-        lock: AbstractAsyncContextManager[Any] | None = None,
-    ) -> tuple[Stream, Pump]:
-        """Return a stream and what fills it, which is still to be started."""
-        copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
+    def _pump(
+        self, peer: Peer, synapse: Synapse, asking: Asking, line: StartLine | None = None
+    ) -> Pump:
+        """Return what will read a stream, which is still to be started."""
         turn = self._turn(peer, synapse)
         pump = Pump(self._outbound, peer, asking, self._limits, turn, line, self._pumps.discard)
-        options = {"deserialize": deserialize, "raise_errors": raise_errors}
-        stream = Stream(copy, peer, pump, **options, after=after, lock=lock)
         self._pumps.add(pump)
-        return stream, pump
+        return pump
+
+    def _open(self, peer: Peer, synapse: Synapse, timeout: float | None, **options: Any) -> Stream:
+        """Ask one peer and return its stream; `options` as for `Stream`."""
+        asking = self._ask_stream(synapse, timeout)
+        pump = self._pump(peer, synapse, asking)
+        pump.start()
+        # Only now: the peer is at work meanwhile.
+        try:
+            copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
+            return Stream(copy, peer, pump, **options)
+        except BaseException:
+            pump.cancel()
+            raise
 
     def _open_all(
         self,
@@ -426,20 +425,25 @@ class Dendrite:
         barrier: bool,
         raise_errors: bool = False,
     ) -> list[Stream]:
+        options: dict[str, Any] = {"deserialize": deserialize, "raise_errors": raise_errors}
+        if len(peers) == 1:
+            return [self._open(peers[0], synapse, timeout, **options)]
         asking = self._ask_stream(synapse, timeout)
         line = None
         if barrier and peers:
             # More than may be out at once can't be at the line together.
             runners = self._gate.together(peers, type(synapse).__name__)
             line = StartLine(runners, _BARRIER_S)
-        pairs = [
-            self._prepare(peer, synapse, asking, deserialize, raise_errors, line=line)
-            for peer in peers
+        copies = [copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total) for peer in peers]
+        pumps = [self._pump(peer, synapse, asking, line) for peer in peers]
+        streams = [
+            Stream(copy, peer, pump, **options)
+            for copy, peer, pump in zip(copies, peers, pumps, strict=True)
         ]
-        # Apart, so that between two requests there is no work for a third.
-        for _, pump in pairs:
+        # All is made before: with work left over the first replies would seem late.
+        for pump in pumps:
             pump.start()
-        return [stream for stream, _ in pairs]
+        return streams
 
     async def _ask_all(
         self,

@@ -8,7 +8,7 @@ code path can act for a sender that was only claimed.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from node.keys.ss58 import ss58_encode
@@ -26,7 +26,7 @@ class Caller:
         scheme: `sr25519` or `ed25519`.
         protocol: The signing protocol, such as `btauth`.
         nonce_ns: The sender's clock when it signed, in Unix nanoseconds.
-        request_digest: SHA-256 in hex of what the sender signed, which names this request.
+        signed: The bytes that the sender signed.
     """
 
     hotkey: str
@@ -34,10 +34,15 @@ class Caller:
     scheme: str
     protocol: str
     nonce_ns: int
-    request_digest: str
+    signed: bytes = field(repr=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("a Caller is only made by a verifier of node.wire, from a signed request")
+
+    @property
+    def request_digest(self) -> str:
+        """SHA-256 in hex of what the sender signed, which names this request."""
+        return hashlib.sha256(self.signed).hexdigest()
 
 
 def make_caller(
@@ -51,5 +56,5 @@ def make_caller(
     put(caller, "scheme", scheme)
     put(caller, "protocol", protocol)
     put(caller, "nonce_ns", nonce_ns)
-    put(caller, "request_digest", hashlib.sha256(signed).hexdigest())
+    put(caller, "signed", signed)
     return caller
