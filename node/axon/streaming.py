@@ -166,12 +166,8 @@ class ReplyWriter:
         """
         self._encoder.finish()
         chunks, first = self._take()
-        self._digest.add_all(chunks)
-        digest = self._digest
-        document: dict[str, Any] = {"chunks": self.chunks, digest.name: digest.hexdigest()}
-        if self._notary is not None and self._mode is not StreamMode.RAW:
-            receipt = self._notary.sign(digest.signed_text(), chunks=self.chunks)
-            document["receipt"] = receipt.to_document()
+        self._add_to_digest(chunks)
+        document = {} if self._mode is StreamMode.RAW else self._end_document()
         await self._end(self._encode_chunks(chunks, first), FrameKind.END, document)
 
     async def fail(self, error: WireError) -> None:
@@ -231,7 +227,19 @@ class ReplyWriter:
         chunks, first = self._take()
         self._put(self._encode_chunks(chunks, first))
         # Only now: the reader is at work meanwhile.
-        self._digest.add_all(chunks)
+        self._add_to_digest(chunks)
+
+    def _add_to_digest(self, chunks: Sequence[bytes]) -> None:
+        if self._mode is not StreamMode.RAW:  # which has no END to name a digest in
+            self._digest.add_all(chunks)
+
+    def _end_document(self) -> dict[str, Any]:
+        digest = self._digest
+        document: dict[str, Any] = {"chunks": self.chunks, digest.name: digest.hexdigest()}
+        if self._notary is not None:
+            receipt = self._notary.sign(digest.signed_text(), chunks=self.chunks)
+            document["receipt"] = receipt.to_document()
+        return document
 
     def _take(self) -> tuple[list[bytes], int]:
         """Return what has gathered and the number of the first; it is on its way from here on."""

@@ -16,23 +16,22 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
+from node.errors import CallError, StreamInterrupted
 from node.network import Peer
-from node.streams import FrameKind, StreamDecoder, StreamMode, decoder_for
-from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
+from node.wire import Receipt
 
 from .chunked import ChunkedContent, Piece
 from .connection import Content
 from .deadlines import PhaseClock
 from .http_reply import HttpReply
+from .intake import Intake
 from .latch import Latch
-from .receipts import checked_receipt
 from .reply_limits import ReplyLimits
 from .request import Outbound, Written
 from .session import CallTrace
 from .startline import StartLine
 from .timing import StreamTiming
-from .translate import parse_document, refusal, translate
+from .translate import translate
 from .turn import Turn
 from .unary import read_reply
 from .voices import Asking
@@ -43,8 +42,6 @@ _HIGH_WATER_BYTES = 256 * 1024
 # Pieces that are short together are joined: a call for each costs more than the copy.
 _JOINED_BYTES = 16 * 1024
 _LOW_WATER_BYTES = 64 * 1024
-# At the default pace of one every 10 s this is nearly three hours without a chunk.
-_MAX_HEARTBEATS = 1000
 _CLOSED = "its reader closed the stream"
 
 
@@ -95,7 +92,8 @@ class Pump:
         self._trace = CallTrace(self._clock, self.timing, line, self.sent)
         self._written: Written | None = None
         self._reply: HttpReply | None = None
-        self._decoder: StreamDecoder | None = None
+        self._intake: Intake | None = None
+        self._is_stream = False
         self.headers: Mapping[str, str] = {}
         self.document: bytes | None = None
         self.receipt: Receipt | None = None
@@ -105,8 +103,6 @@ class Pump:
         self._full = False
         self._ended = False
         self._error: BaseException | None = None
-        self._digest = ReplyDigest()
-        self._heartbeats = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -219,7 +215,9 @@ class Pump:
             self._listen(written)
 
     def _listen(self, written: Written) -> None:
+        """Wait for the reply, and get ready to read it while the peer is at work."""
         self._written = written
+        self._intake = Intake(self._peer, written.question, self._limits)
         self._clock.begin("first_byte", written.connection.time_out)
         written.connection.on_news = self._on_news
 
@@ -228,16 +226,17 @@ class Pump:
         if self._ended:
             return
         try:
-            if self._decoder is None:
+            if self._reply is None:
                 self._begin_reply()
-            if self._decoder is not None:
-                self._read_all(self._decoder)
+            if self._is_stream and self._intake is not None:
+                self._read_all(self._intake)
         except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
             self._finish(error)
 
     def _begin_reply(self) -> None:
         """Look at the head of the reply, if it is there, and find out how to read the rest."""
         assert self._written is not None
+        assert self._intake is not None
         reply = self._outbound.reply_on(self._written)
         if reply is None:
             return
@@ -252,9 +251,8 @@ class Pump:
             self._clock.end()
             self._run(self._read_whole(reply))
             return
-        mode = self._written.question.mode or StreamMode.FRAMES
-        self._digest = self._digest_of_head()
-        self._decoder = self._decoder_of(mode, reply.content_type)
+        self._intake.begin(reply.content_type, reply.headers)
+        self._is_stream = True
 
     async def _read_whole(self, reply: HttpReply) -> None:
         """Read a reply that is no stream: a refusal, or the whole answer at once."""
@@ -273,23 +271,17 @@ class Pump:
         else:
             self._finish(None)
 
-    def _decoder_of(self, mode: StreamMode, content_type: str) -> StreamDecoder:
-        if content_type != mode.content_type:
-            raise BadReply(
-                f"it sent {content_type}, not a stream in {mode} mode", peer=str(self._peer)
-            )
-        return decoder_for(mode, max_frame_bytes=self._limits.frame_bytes)
-
-    def _read_all(self, decoder: StreamDecoder) -> None:
+    def _read_all(self, intake: Intake) -> None:
         """Take all that has come, as far as there is room for it."""
         assert self._reply is not None
         content = self._reply.content
         while not self._full:
             pieces = _pieces_of(content)
             if pieces:
-                self._take(decoder, pieces)
+                self._take(intake, pieces)
             elif content.at_eof():
-                self._check_closed(decoder)
+                intake.check_closed()
+                self.receipt = intake.receipt
                 self._finish(None)
                 return
             else:
@@ -297,93 +289,24 @@ class Pump:
                 return
         self._clock.pause()
 
-    def _check_closed(self, decoder: StreamDecoder) -> None:
-        if not decoder.closed:
-            raise StreamInterrupted(
-                "the stream broke off before its END",
-                chunks=self.timing.chunks,
-                peer=str(self._peer),
-            )
-
-    def _digest_of_head(self) -> ReplyDigest:
-        """Return the digest that the peer chose, which need not be the one that was asked for."""
-        name = self.headers.get(DIGEST_HEADER.lower(), DigestName.SHA256)
-        try:
-            return ReplyDigest(DigestName(name))
-        except ValueError:
-            raise BadReply(
-                "it digests its stream in a way that is not known here", peer=str(self._peer)
-            ) from None
-
-    def _take(self, decoder: StreamDecoder, pieces: Sequence[Piece]) -> None:
+    def _take(self, intake: Intake, pieces: Sequence[Piece]) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
-        chunks, held = self._digest.chunks, self._held_bytes
+        chunks, held = intake.chunks, self._held_bytes
         try:
             for piece in pieces:
-                for kind, payloads in decoder.runs(piece):
-                    if kind is FrameKind.CHUNK:
-                        self._keep(payloads)
-                    else:
-                        self._take_other(kind, payloads[0])
+                for run in intake.take(piece, self.request):
+                    self._keep(run)
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise
         finally:
-            self.timing.count(self._digest.chunks - chunks, self._held_bytes - held)
+            self.timing.count(intake.chunks - chunks, self._held_bytes - held)
             self._wake()
 
-    def _take_other(self, kind: FrameKind, payload: bytes) -> None:
-        if kind is FrameKind.ERROR:
-            raise self._read_error(payload)
-        if kind is FrameKind.END:
-            self._check_end(payload)
-        else:
-            self._count_heartbeat(payload)
-
-    def _count_heartbeat(self, payload: bytes) -> None:
-        if payload:
-            raise BadReply("it sent a heartbeat that is not empty", peer=str(self._peer))
-        self._heartbeats += 1
-        if self._heartbeats > _MAX_HEARTBEATS:
-            raise BadReply("it sends heartbeats and no chunks", peer=str(self._peer))
-
     def _keep(self, chunks: list[bytes]) -> None:
-        if not all(chunks):
-            self._keep(chunks[: chunks.index(b"")])
-            raise BadReply("it sent an empty chunk", peer=str(self._peer))
-        self._heartbeats = 0
-        self._digest.add_all(chunks)
         self._chunks += chunks
         self._held_bytes += sum(map(len, chunks))
         self._full = self._held_bytes > _HIGH_WATER_BYTES
-
-    def _read_error(self, payload: bytes) -> CallError:
-        status = parse_document(payload).get("status")
-        if not isinstance(status, int) or not 400 <= status < 600:
-            status = 500
-        error = refusal(str(self._peer), status, payload)
-        error.retry_safe = False
-        return error
-
-    def _check_end(self, payload: bytes) -> None:
-        document = parse_document(payload)
-        digest, chunks = self._digest, self._digest.chunks
-        if not {"chunks", digest.name} <= document.keys():
-            raise BadReply(
-                f"its END has no number of chunks or no {digest.name} digest",
-                peer=str(self._peer),
-            )
-        receipt = document.get("receipt")
-        if receipt is not None:
-            self.receipt = checked_receipt(
-                receipt,
-                self._peer,
-                request=self._trace.request_digest,
-                reply=digest.signed_text(),
-                chunks=chunks,
-            )
-        elif (document["chunks"], document[digest.name]) != (chunks, digest.hexdigest()):
-            raise BadReceipt("its END does not match the chunks that came", peer=str(self._peer))
 
     def _finish(self, error: BaseException | None) -> None:
         """End the pump, with an error or without, and the exchange with it."""

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from node.streams import StreamMode
+from node.wire import DigestName
 
 from .deadlines import Deadlines
 
@@ -24,6 +25,7 @@ class Question(NamedTuple):
         mode: How a stream was asked to travel; None for a unary reply.
         body_hash: What SDK 6-10 sign of the body; other protocols leave it empty.
         headers: Headers that go beside the signing ones.
+        reply_digest: By what a stream was asked to be digested; peers may not know it.
     """
 
     target: str
@@ -33,3 +35,4 @@ class Question(NamedTuple):
     mode: StreamMode | None
     body_hash: str = ""
     headers: Mapping[str, str] = MappingProxyType({})
+    reply_digest: DigestName = DigestName.SHA256

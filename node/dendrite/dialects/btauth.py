@@ -16,6 +16,8 @@ from node.wire import DigestName, btauth
 
 __all__ = ["BtauthDialect"]
 
+_STREAMS_DIGEST = DigestName.BLAKE3
+
 
 class BtauthDialect(Dialect):
     """Requests as this protocol and Bittensor 11 sign them.
@@ -40,7 +42,8 @@ class BtauthDialect(Dialect):
         """Return the question; the body holds the synapse's own fields."""
         body = synapse.encode_body()
         target = _target_of(synapse.route_path(), deadlines.total, mode, receipt)
-        return Question(target, body, hashlib.sha256(body).digest(), deadlines, mode)
+        digest = hashlib.sha256(body).digest()
+        return Question(target, body, digest, deadlines, mode, reply_digest=_STREAMS_DIGEST)
 
     def sign(
         self, keypair: Keypair, question: Question, peer: Peer, nonce_ns: int
@@ -68,7 +71,7 @@ def _target_of(path: str, total_s: float | None, mode: StreamMode | None, receip
     if mode is not None:
         query.append(f"stream={mode}")
         if mode is not StreamMode.RAW:  # which has no END, so nothing to digest
-            query.append(f"digest={DigestName.BLAKE3}")
+            query.append(f"digest={_STREAMS_DIGEST}")
     if not receipt:
         query.append("receipt=0")
     return path + ("?" + "&".join(query) if query else "")
