@@ -315,6 +315,7 @@ class Pump:
         if error is not None:
             error = translate(error, self._peer, self._clock, self.timing)
         self._ended = True
+        self._intake = None  # it may hold much of a frame that never came whole
         self._clock.close()
         self._give_back(whole=error is None)
         if self._inside:
@@ -324,6 +325,8 @@ class Pump:
             line.withdraw()
         if isinstance(error, asyncio.CancelledError):
             error = StreamInterrupted(_CLOSED, chunks=self.timing.chunks, peer=str(self._peer))
+        if isinstance(error, CallError):
+            _forget_frames(error)
         self._error = error
         self.timing.total_s = self.timing.now()
         self.sent.set()
@@ -353,3 +356,10 @@ def _pieces_of(content: Content) -> Sequence[Piece]:
     held = content.held
     pieces = content.take()
     return (b"".join(pieces),) if len(pieces) > 1 and held <= _JOINED_BYTES else pieces
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop where an error that is kept came from: those frames hold what was being read."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

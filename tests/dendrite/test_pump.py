@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from node import Dendrite, Keypair, Peer, TextStream
+from node.streams import FrameDecoder, FrameKind, StreamMode, encode_frame
 from tests.raw_http import chunked, read_request, reply_head, scripted_peer
 
 
@@ -114,3 +115,29 @@ async def test_what_comes_after_the_end_is_not_taken(dendrite: Dendrite, alice: 
         while pump.ready():
             pass
         assert stream.timing.chunks == came
+
+
+PART = encode_frame(FrameKind.CHUNK, b"x" * 2**20)[:-1]
+ERROR = encode_frame(FrameKind.ERROR, b'{"status":500}')
+
+
+@pytest.mark.parametrize(
+    ("sent", "ends"),
+    [(PART, True), (PART, False), (b"\xff" * 32, True), (ERROR + PART, True)],
+    ids=["broken off", "cut", "no frame", "an error"],
+)
+async def test_a_stream_that_failed_keeps_nothing_of_what_it_did_not_use(
+    bob: Keypair, alice: Keypair, sent: bytes, ends: bool
+) -> None:
+    head = reply_head(StreamMode.FRAMES.content_type, "Transfer-Encoding: chunked")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(head + chunked(sent, end=ends))
+
+    gc.collect()
+    async with Dendrite(bob) as dendrite, scripted_peer(answer, alice.ss58_address) as peer:
+        stream = await dendrite(peer, Words())
+        assert (await stream).is_failure
+        assert not [found for found in gc.get_objects() if isinstance(found, FrameDecoder)]
+    assert stream.done
