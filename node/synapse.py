@@ -270,7 +270,9 @@ class Synapse(BaseModel):
         Raises:
             pydantic_core.PydanticSerializationError: A value can't be written as JSON.
         """
-        return self.model_dump_json(exclude=self._shape().hidden, by_alias=True).encode()
+        # As `model_dump_json`, without the text between (9 us with cold caches).
+        hidden = self._shape().hidden
+        return self.__pydantic_serializer__.to_json(self, exclude=hidden, by_alias=True)
 
     @classmethod
     def parse_body(cls, body: bytes) -> Self:
