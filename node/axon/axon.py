@@ -27,6 +27,7 @@ from .admission import Admission, OldPeers, Rules, Window
 from .budget import BodyBudget
 from .dialects import DIALECTS
 from .exchange import Exchange, Limits, ReaderGoneError, Rooms
+from .heartbeats import Heartbeats
 from .notary import Notary
 from .open_reply import OpenReply
 from .pace import Pace
@@ -37,7 +38,6 @@ from .server import AxonServer
 from .sharing import Sharing
 from .slots import Slots
 from .standing import MAX_STALE_S, Standing, StandingRules
-from .watch import StreamWatch
 
 __all__ = ["Axon"]
 
@@ -209,7 +209,7 @@ class Axon:
         self._limits = Limits(max_body_bytes, body_timeout_s)
         self._budget = BodyBudget(max(max_unproven_bytes, max_body_bytes))
         self._stall_s = stall_s
-        self._watch = StreamWatch(heartbeat_s=heartbeat_s, stall_s=stall_s)
+        self._heartbeats = Heartbeats(interval_s=heartbeat_s)
         self._receipts = receipts
         self._clock_ns = clock_ns
         self._own_end: dict[str, Any] = {}
@@ -349,9 +349,9 @@ class Axon:
         self._pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="forward")
         self._rooms = Rooms(
             self._routes, self._admission, self._standing, self._sharing, self._pace, self._slots,
-            self._pool, self._limits, self._budget, self._watch, self._own_end, self._notary,
+            self._pool, self._limits, self._budget, self._heartbeats, self._own_end, self._notary,
         )  # fmt: skip
-        self._watch.start()
+        self._heartbeats.start()
         server = AxonServer(self._handle, stall_s=self._stall_s)
         try:
             if listen:
@@ -396,7 +396,7 @@ class Axon:
 
     async def _release(self) -> None:
         await self._standing.stop()
-        await self._watch.stop()
+        await self._heartbeats.stop()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._own_network is not None:

@@ -177,7 +177,7 @@ class Connection(web.RequestHandler):
             goes_on = not reply.closes
             self._write(reply, with_body=request.method != "HEAD", request=request)
         if self._paused:
-            await self._drain()
+            await self.drained()
         goes_on = goes_on and request.keeps_alive
         if request.content.is_eof():
             return goes_on
@@ -200,11 +200,11 @@ class Connection(web.RequestHandler):
             transport.write(head)
             transport.write(reply.body)
 
-    async def _drain(self) -> None:
+    async def drained(self) -> None:
         """Wait until the client has taken enough; one that takes nothing more is cut off.
 
         Raises:
-            ConnectionError: The client has gone.
+            ConnectionError: The client has gone, or was cut off.
         """
         if self.transport is None:
             raise ConnectionResetError("the client has gone")

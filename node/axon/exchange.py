@@ -29,6 +29,7 @@ from .body import read_body, take_body
 from .budget import BodyBudget
 from .dialect import Claim, Dialect
 from .forward import ForwardRun, StreamAnswer
+from .heartbeats import Heartbeats
 from .hooks import run_hooks
 from .notary import Notary
 from .open_reply import OpenReply
@@ -41,7 +42,6 @@ from .slots import Slots
 from .standing import Standing
 from .streaming import ReplyWriter
 from .target import Target, route_name
-from .watch import StreamWatch
 
 __all__ = ["Exchange", "Limits", "ReaderGoneError", "Rooms"]
 
@@ -74,7 +74,7 @@ class Rooms:
     pool: ThreadPoolExecutor
     limits: Limits
     budget: BodyBudget
-    watch: StreamWatch
+    heartbeats: Heartbeats
     own_end: Mapping[str, Any]
     notary: Callable[[Caller], Notary | None]
 
@@ -222,7 +222,7 @@ class Exchange:
         )
 
     async def _stream(self, push: StreamAnswer, writer: ReplyWriter) -> OpenReply:
-        self._rooms.watch.begin(writer)
+        self._rooms.heartbeats.begin(writer)
         try:
             await self._push(push, writer)
         except Exception as error:
@@ -230,7 +230,7 @@ class Exchange:
                 raise ReaderGoneError from error
             raise
         finally:
-            self._rooms.watch.end(writer)
+            self._rooms.heartbeats.end(writer)
             writer.flush()
             self.chunks, self.bytes = writer.chunks, writer.bytes
         return writer.reply

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from aiohttp import HttpVersion, HttpVersion11
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDictProxy
 
 from .target import origin_form
 
-__all__ = ["Request"]
+__all__ = ["Line", "Request"]
+
+
+class Line(Protocol):
+    """What a request needs of the connection that it came on."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once it is lost."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client takes what is written more slowly than it is."""
+
+    async def drained(self) -> None:
+        """As `Request.drained`."""
 
 
 class Request:
@@ -44,9 +59,7 @@ class Request:
         "version",
     )
 
-    def __init__(
-        self, message: RawRequestMessage, content: StreamReader, connection: BaseProtocol
-    ) -> None:
+    def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Line) -> None:
         self.method: str = message.method
         self.raw_path = origin_form(message.path)
         self.headers: CIMultiDictProxy[str] = message.headers
@@ -95,12 +108,12 @@ class Request:
         return int(self.headers.get("Content-Length", 0))
 
     async def drained(self) -> None:
-        """Wait until the client has taken enough of what was written.
+        """Wait until the client has taken enough of what was written; it is cut off if it stops.
 
         Raises:
-            ConnectionError: The client has gone.
+            ConnectionError: The client has gone, or was cut off.
         """
-        await self._connection._drain_helper()  # noqa: SLF001  aiohttp has no other name for it
+        await self._connection.drained()
 
     def _cancel(self, error: BaseException) -> None:
         """Fail whoever waits for the body; called by aiohttp when the connection is lost."""

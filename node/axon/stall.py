@@ -1,7 +1,7 @@
-"""Cutting off a client that takes nothing more of a reply in one piece.
+"""Cutting off a client that takes nothing more of its reply.
 
-Streams have a task that looks after all of them (`watch`). A unary reply nearly always leaves at
-once, so there is a timer for the few that do not. What the kernel holds counts as taken.
+Nearly all that is written leaves at once, so there is a timer for each time in which something
+waits. What the kernel holds counts as taken.
 """
 
 from __future__ import annotations

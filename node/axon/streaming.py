@@ -17,8 +17,8 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -55,8 +55,6 @@ class ReplyWriter:
         bytes: Bytes of the chunks so far.
         reader_gone: Whether a write failed because the reader has left.
         last_write: Loop time of the last write.
-        blocked_since: Loop time since which a write waits for the reader and the reader has taken
-            nothing, or None.
     """
 
     def __init__(
@@ -89,8 +87,6 @@ class ReplyWriter:
         self.bytes = 0
         self.reader_gone = False
         self.last_write = self._loop.time()
-        self.blocked_since: float | None = None
-        self._unsent = math.inf
         head = {
             "Content-Type": mode.content_type,
             "Cache-Control": "no-store",
@@ -179,21 +175,6 @@ class ReplyWriter:
             document = {"status": error.status, **error_document(error)}
             await self._end(self._encode_chunks(*self._take()), FrameKind.ERROR, document)
 
-    def stalled_s(self, now: float) -> float:
-        """Return for how long a write has waited without the reader taking anything.
-
-        Args:
-            now: Loop time; looks at the progress since the last call.
-        """
-        transport = self._request.transport
-        if self.blocked_since is None or transport is None:
-            return 0.0
-        unsent = transport.get_write_buffer_size()
-        if unsent < self._unsent < math.inf:
-            self.blocked_since = now
-        self._unsent = unsent
-        return now - self.blocked_since
-
     def abort(self) -> None:
         """Cut the connection."""
         if self._request.transport is not None:
@@ -202,8 +183,11 @@ class ReplyWriter:
     async def _end(self, rest: Sequence[bytes], kind: FrameKind, document: dict[str, Any]) -> None:
         self._ended = True
         last = self._encode(kind, json.dumps(document).encode(), self.chunks + 1)
-        with self._blocking():
+        try:
             await self.reply.end(*rest, last)
+        except ConnectionError:
+            self.reader_gone = True
+            raise
 
     def _put(self, pieces: Sequence[bytes]) -> None:
         """Give bytes to the transport.
@@ -265,20 +249,10 @@ class ReplyWriter:
         Raises:
             ConnectionError: The reader has gone.
         """
-        with self._blocking():
-            if self.reader_gone:
-                raise ConnectionResetError("the reader has gone")
-            await self._request.drained()
-
-    @contextmanager
-    def _blocking(self) -> Iterator[None]:
-        """Note that the block waits for the reader, and whether the reader has gone."""
-        self.last_write = self.blocked_since = self._loop.time()
-        self._unsent = math.inf
+        if self.reader_gone:
+            raise ConnectionResetError("the reader has gone")
         try:
-            yield
+            await self._request.drained()
         except ConnectionError:
             self.reader_gone = True
             raise
-        finally:
-            self.blocked_since = None

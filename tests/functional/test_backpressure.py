@@ -159,7 +159,7 @@ async def test_a_reader_that_stops_is_cut_after_the_time_that_was_set(
         assert time.perf_counter() - stopped > 0.3
         assert miner.ended != ["complete"]
         await until(lambda: axon._slots._free == axon._max_workers)
-        assert len(axon._watch) == 0
+        assert len(axon._heartbeats) == 0
         assert await connection.is_closed_by_peer()
 
 
@@ -185,7 +185,7 @@ async def test_a_reader_that_stops_is_cut_wherever_the_reply_stands(
         await until(lambda: miner.made, within_s=3)
         await until(lambda: not axon._server._running, within_s=4)  # type: ignore[union-attr]
         assert axon._slots._free == 100
-        assert len(axon._watch) == 0
+        assert len(axon._heartbeats) == 0
     assert len(miner.ended) == 15
     assert len(set(miner.ended)) == 2  # some were cut, and some were not
 
