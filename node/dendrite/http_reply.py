@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp.streams import StreamReader
 
 from .connection import Connection, Content
+from .deadlines import PhaseClock
 
 __all__ = ["HttpReply"]
 
@@ -47,11 +48,24 @@ class HttpReply:
         named = self.headers.get("Content-Type", "application/octet-stream")
         return named.partition(";")[0].strip().lower()
 
-    async def read_some(self) -> bytes:
-        """Return what comes next of a reply that is no stream; b"" at its end. Errors as `content`.
+    async def read_body(self, limit: int, clock: PhaseClock | None = None) -> bytes:
+        """Return the body of a reply that is no stream; errors as `content`.
 
-        Only the content of a stream is cut by `chunked`, and that is read by its pump.
+        Args:
+            limit: Where it is longer than so many bytes, a beginning that is longer is returned.
+            clock: Enters `idle`, and a new one after each read, while more is to come.
         """
+        pieces: list[bytes] = []
+        held = 0
+        while held <= limit and (piece := await self._read_some()):
+            held += len(piece)
+            pieces.append(piece)
+            if clock is not None and not self.content.is_eof():
+                clock.enter("idle")
+        return b"".join(pieces)
+
+    async def _read_some(self) -> bytes:
+        # Only the content of a stream is cut by `chunked`, and that is read by its pump.
         assert isinstance(self.content, StreamReader)
         try:
             return await self.content.readany()

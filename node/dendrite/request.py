@@ -164,10 +164,12 @@ class Outbound:
     async def refusal_in(self, peer: Peer, reply: HttpReply, clock: PhaseClock) -> PeerRefused:
         """Return the error that an error reply stands for, once its body has come.
 
-        The clock is in `first_byte`, and gets to `idle` as `read_reply` has it.
+        The clock is in `first_byte`, and in a new `idle` after each read.
         """
-        body = await _read_some(reply, _MAX_ERROR_BYTES, clock)
-        error = refusal(str(peer), reply.status, body, reply.headers.get("Retry-After"))
+        body = await reply.read_body(_MAX_ERROR_BYTES, clock)
+        error = refusal(
+            str(peer), reply.status, body[:_MAX_ERROR_BYTES], reply.headers.get("Retry-After")
+        )
         if error.code == "missing_signature":
             self._voices.forget(peer)
         return error
@@ -189,11 +191,3 @@ def _streams_of(question: Question) -> tuple[str, ...]:
 def _check_address(peer: Peer) -> None:
     if not peer.is_serving:
         raise PeerUnreachable("it publishes no address", peer=str(peer), retry_safe=True)
-
-
-async def _read_some(response: HttpReply, limit: int, clock: PhaseClock) -> bytes:
-    held = bytearray()
-    while len(held) < limit and (piece := await response.read_some()):
-        held += piece
-        clock.enter("idle")
-    return bytes(held[:limit])

@@ -74,16 +74,9 @@ async def read_reply(
     """
     if response.content_type != "application/json":
         raise BadReply(f"it sent {response.content_type} instead of JSON", peer=str(peer))
-    pieces: list[bytes] = []
-    held = 0
-    while piece := await response.read_some():
-        held += len(piece)
-        if held > limit:
-            raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))
-        pieces.append(piece)
-        if not response.content.is_eof():
-            trace.clock.enter("idle")
-    body = b"".join(pieces)
+    body = await response.read_body(limit, trace.clock)
+    if len(body) > limit:
+        raise BadReply(f"its reply is over {limit} bytes", peer=str(peer))
     signed = response.headers.get(RECEIPT_HEADER)
     if signed is None:
         return body, None

@@ -133,11 +133,9 @@ async def _ask(peer: Peer, session: Session, trace: CallTrace) -> tuple[str, ...
 async def _read_page(response: HttpReply) -> dict[str, Any]:
     if response.status != 200 or response.content_type != "application/json":
         return {}
-    held = bytearray()
-    while len(held) < _MAX_PAGE_BYTES and (piece := await response.read_some()):
-        held += piece
+    body = await response.read_body(_MAX_PAGE_BYTES)
     try:
-        page = pydantic_core.from_json(bytes(held))
+        page = pydantic_core.from_json(body[:_MAX_PAGE_BYTES])
     except ValueError:
         return {}
     return page if isinstance(page, dict) else {}

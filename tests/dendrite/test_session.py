@@ -59,9 +59,7 @@ async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 async def read(reply: HttpReply) -> bytes:
-    body = b""
-    while piece := await reply.read_some():
-        body += piece
+    body = await reply.read_body(2**20)
     reply.release()
     return body
 
