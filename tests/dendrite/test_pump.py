@@ -7,9 +7,11 @@ import gc
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import ConfigDict, Field, SkipValidation
 
 from node import Dendrite, Keypair, Peer, TextStream
 from node.streams import FrameDecoder, FrameKind, StreamMode, encode_frame
+from tests.functional.synapses import until
 from tests.raw_http import chunked, read_request, reply_head, scripted_peer
 
 
@@ -115,6 +117,39 @@ async def test_what_comes_after_the_end_is_not_taken(dendrite: Dendrite, alice: 
         while pump.ready():
             pass
         assert stream.timing.chunks == came
+
+
+class Uncopied:
+    def __deepcopy__(self, memo: object) -> Uncopied:
+        raise ValueError("not to be copied")
+
+
+class Odd(TextStream):
+    """A question that can be sent and not copied."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    odd: SkipValidation[Uncopied] = Field(default_factory=Uncopied, exclude=True)
+
+
+@pytest.mark.parametrize("peers", [1, 3])
+async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
+    dendrite: Dendrite, alice: Keypair, peers: int
+) -> None:
+    async def answer_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD + chunked(b"so it goes"))
+        await reader.read()
+
+    async with scripted_peer(answer_first, alice.ss58_address) as peer:
+        for _ in range(2):  # on a connection that was kept, and on a new one
+            await dendrite.call(peer, Words())
+            with pytest.raises(ValueError, match="not to be copied"):
+                await dendrite([peer] * peers, Odd())
+            await until(lambda: not dendrite._pumps)
+        with pytest.raises(ValueError, match="not to be copied"):
+            await dendrite.call(peer, Odd())
+        await until(lambda: not dendrite._pumps)
 
 
 PART = encode_frame(FrameKind.CHUNK, b"x" * 2**20)[:-1]
