@@ -19,7 +19,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 from node.errors import WireError
@@ -75,6 +74,7 @@ class ReplyWriter:
         self._encode = encoder_for(mode, typed=typed)
         self._encode_chunks = chunks_encoder_for(mode, typed=typed)
         self._digest_name = digest
+        self._digest: ReplyDigest | None = None  # made when the first chunk has left
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._taken = 0
@@ -96,10 +96,6 @@ class ReplyWriter:
         if digest is not DigestName.SHA256 and mode is not StreamMode.RAW:
             head[DIGEST_HEADER] = digest
         self.reply = OpenReply(request, head)
-
-    @cached_property
-    def _digest(self) -> ReplyDigest:
-        return ReplyDigest(self._digest_name)
 
     @property
     def started(self) -> bool:
@@ -162,8 +158,8 @@ class ReplyWriter:
         """
         self._encoder.finish()
         chunks, first = self._take()
-        self._add_to_digest(chunks)
-        document = {} if self._mode is StreamMode.RAW else self._end_document()
+        raw = self._mode is StreamMode.RAW
+        document = {} if raw else self._end_document(self._digest_with(chunks))
         await self._end(self._encode_chunks(chunks, first), FrameKind.END, document)
 
     async def fail(self, error: WireError) -> None:
@@ -210,15 +206,18 @@ class ReplyWriter:
         """
         chunks, first = self._take()
         self._put(self._encode_chunks(chunks, first))
-        # Only now: the reader is at work meanwhile.
-        self._add_to_digest(chunks)
-
-    def _add_to_digest(self, chunks: Sequence[bytes]) -> None:
         if self._mode is not StreamMode.RAW:  # which has no END to name a digest in
-            self._digest.add_all(chunks)
+            # Only now: the reader is at work meanwhile.
+            self._digest_with(chunks)
 
-    def _end_document(self) -> dict[str, Any]:
-        digest = self._digest
+    def _digest_with(self, chunks: Sequence[bytes]) -> ReplyDigest:
+        """Return the digest of the chunks that have left, when these are the last of them."""
+        if self._digest is None:
+            self._digest = ReplyDigest(self._digest_name)
+        self._digest.add_all(chunks)
+        return self._digest
+
+    def _end_document(self, digest: ReplyDigest) -> dict[str, Any]:
         document: dict[str, Any] = {"chunks": self.chunks, digest.name: digest.hexdigest()}
         if self._notary is not None:
             receipt = self._notary.sign(digest.signed_text(), chunks=self.chunks)

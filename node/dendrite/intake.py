@@ -75,8 +75,10 @@ class Intake:
         """
         for kind, payloads in self._decoder.runs(piece):
             if kind is FrameKind.CHUNK:
-                yield self._count(payloads if all(payloads) else payloads[: payloads.index(b"")])
-                if not all(payloads):
+                if all(payloads):
+                    yield self._count(payloads)
+                else:
+                    yield self._count(payloads[: payloads.index(b"")])
                     raise self._bad("it sent an empty chunk")
             elif kind is FrameKind.END:
                 self._check_end(payloads[0], request)
