@@ -25,7 +25,7 @@ from .pump import Pump
 from .reply_limits import ReplyLimits
 from .request import Outbound, Signer
 from .session import Dial, Session
-from .settle import copy_to_ask, result_of, settle
+from .settle import OwnCopy, copy_to_ask, result_of, settle
 from .startline import StartLine
 from .stream import After, Stream
 from .turn import Turn
@@ -470,26 +470,29 @@ class Dendrite:
         deserialize: bool,
         raise_errors: bool,
     ) -> Any:
-        synapse = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
+        copy = OwnCopy(synapse, peer, self.hotkey, asking.deadlines.total)
+        turn = self._turn(peer, synapse)
+        if turn.may_wait:
+            copy.get()
         began = math.inf
         try:
-            async with self._turn(peer, synapse):
+            async with turn:
                 began = time.perf_counter()
                 await call_unary(
                     self._outbound,
                     peer,
                     asking,
-                    synapse,
+                    copy,
                     max_reply_bytes=self._limits.reply_bytes,
                 )
         except CallError as error:
             # Not kept beyond this: its traceback refers to this frame.
-            settle(synapse, error, _seconds_since(began))
+            settle(copy.get(), error, _seconds_since(began))
             if raise_errors:
                 raise
         else:
-            settle(synapse, None, _seconds_since(began))
-        return result_of(synapse, deserialize=deserialize, raise_errors=raise_errors)
+            settle(copy.get(), None, _seconds_since(began))
+        return result_of(copy.get(), deserialize=deserialize, raise_errors=raise_errors)
 
 
 def _seconds_since(began: float) -> float:

@@ -26,6 +26,32 @@ def copy_to_ask(synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | No
     return synapse.copy_for_call(**values)
 
 
+class OwnCopy:
+    """A call's own copy of a synapse, made when it is asked for first.
+
+    Whoever is about to wait asks for it before, so that what the caller then does to the synapse
+    is not in it.
+
+    Args:
+        synapse: As for `copy_to_ask`.
+        peer: As for `copy_to_ask`.
+        hotkey: As for `copy_to_ask`.
+        timeout_s: As for `copy_to_ask`.
+    """
+
+    __slots__ = ("_given", "_made")
+
+    def __init__(self, synapse: Synapse, peer: Peer, hotkey: str, timeout_s: float | None) -> None:
+        self._given = (synapse, peer, hotkey, timeout_s)
+        self._made: Synapse | None = None
+
+    def get(self) -> Synapse:
+        """Return the copy."""
+        if self._made is None:
+            self._made = copy_to_ask(*self._given)
+        return self._made
+
+
 def settle(synapse: Synapse, error: CallError | None, seconds: float) -> None:
     """Write the outcome of a call into both ends.
 

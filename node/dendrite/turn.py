@@ -56,6 +56,11 @@ class Turn:
         self._probe = False
         self._answered = False
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether entering may wait for a place."""
+        return self._place is not None
+
     async def __aenter__(self) -> None:
         await self.enter()
 

@@ -6,7 +6,6 @@ import hashlib
 
 from node.errors import BadReply
 from node.network import Peer
-from node.synapse import Synapse
 from node.wire import RECEIPT_HEADER, Receipt
 
 from .deadlines import PhaseClock
@@ -14,6 +13,7 @@ from .http_reply import HttpReply
 from .receipts import checked_receipt
 from .request import Outbound
 from .session import CallTrace
+from .settle import OwnCopy
 from .timing import StreamTiming
 from .translate import translated
 from .voices import Asking
@@ -25,21 +25,27 @@ async def call_unary(
     outbound: Outbound,
     peer: Peer,
     asking: Asking,
-    synapse: Synapse,
+    copy: OwnCopy,
     *,
     max_reply_bytes: int,
 ) -> None:
-    """Ask one peer and fill the synapse with its answer and receipt.
+    """Ask one peer and fill the call's copy with its answer and receipt.
 
     Raises:
         CallError: No usable reply came.
     """
     clock, timing = PhaseClock(asking.deadlines), StreamTiming()
     trace = CallTrace(clock, timing)
-    asked = synapse.question_fields()
     with translated(peer, clock, timing):
         try:
             written = outbound.write_now(peer, asking, trace)
+            try:
+                synapse = copy.get()  # only now: the peer is at work meanwhile
+                asked = synapse.question_fields()
+            except BaseException:
+                if written is not None:
+                    outbound.drop(written)
+                raise
             if written is None:
                 async with clock.waiting("connect"):
                     written = await outbound.write(peer, asking, trace)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
+import pytest
+from pydantic import ConfigDict, Field, SkipValidation
 
-from node import Deadlines, Keypair, Peer
+from node import Deadlines, Dendrite, Keypair, Peer, Synapse
 from node.dendrite.connection import Connection
 from node.dendrite.deadlines import PhaseClock
 from node.dendrite.http_reply import HttpReply
 from node.dendrite.session import CallTrace
 from node.dendrite.timing import StreamTiming
 from node.dendrite.unary import read_reply
+from tests.raw_http import read_request, reply_head, scripted_peer
 
 JSON = {"Content-Type": "application/json"}
 
@@ -53,3 +57,58 @@ async def test_idle_begins_with_the_first_byte_and_anew_after_each_read(alice: K
     assert await reading == (b"{ }", None)
     assert entered == [0, 1, 2]
     assert clock.entered == ["idle", "idle"]
+
+
+class Uncopied:
+    def __deepcopy__(self, memo: object) -> Uncopied:
+        raise ValueError("not to be copied")
+
+
+class Odd(Synapse):
+    """A question that can be sent and not copied."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    odd: SkipValidation[Uncopied] = Field(default_factory=Uncopied, exclude=True)
+
+
+class Echo(Synapse):
+    """A question."""
+
+    text: str = ""
+    answer: str = ""
+
+
+async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await read_request(reader):
+        writer.write(reply_head("application/json", "Content-Length: 14") + b'{"answer":"a"}')
+
+
+async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
+    alice: Keypair, bob: Keypair
+) -> None:
+    async with scripted_peer(answer_all, bob.ss58_address) as peer, Dendrite(alice) as dendrite:
+        for kept in (0, 1):  # on a new connection, and on one that was kept
+            assert len(dendrite._session._open) == kept
+            with pytest.raises(ValueError, match="not to be copied"):
+                await dendrite(peer, Odd())
+            assert not dendrite._session._open
+            assert (await dendrite(peer, Echo())).answer == "a"
+
+
+@pytest.mark.parametrize("limits", [{}, {"at_once": 1}])
+async def test_what_a_caller_does_to_its_synapse_meanwhile_is_not_in_the_reply(
+    alice: Keypair, bob: Keypair, limits: dict[str, Any]
+) -> None:
+    synapse = Echo(text="as it was asked")
+    async with (
+        scripted_peer(answer_all, bob.ss58_address) as peer,
+        Dendrite(alice, **limits) as dendrite,
+    ):
+        for _ in range(2):  # on a new connection, and on one that was kept
+            calls = [asyncio.create_task(dendrite(peer, synapse)) for _ in range(3)]
+            await asyncio.sleep(0)
+            synapse.text = "changed"
+            replies = await asyncio.gather(*calls)
+            assert [reply.text for reply in replies] == ["as it was asked"] * 3
+            synapse.text = "as it was asked"
