@@ -474,6 +474,7 @@ class Dendrite:
         turn = self._turn(peer, synapse)
         if turn.may_wait:
             copy.get()
+            asking.keep()
         began = math.inf
         try:
             async with turn:

@@ -120,6 +120,7 @@ class Pump:
                 if written is not None:
                     self._listen(written)
                     return
+            self._asking.keep()
         except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
             self._finish(error)
         else:

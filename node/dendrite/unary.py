@@ -40,8 +40,11 @@ async def call_unary(
         try:
             written = outbound.write_now(peer, asking, trace)
             try:
-                synapse = copy.get()  # only now: the peer is at work meanwhile
+                # Only now: the peer is at work meanwhile.
+                synapse = copy.get()
                 asked = synapse.question_fields()
+                if written is None:
+                    asking.keep()
             except BaseException:
                 if written is not None:
                     outbound.drop(written)

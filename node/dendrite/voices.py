@@ -152,9 +152,16 @@ class Asking:
 
     def __init__(self, synapse: Synapse, deadlines: Deadlines, **options: Any) -> None:
         self._synapse = synapse
+        self._is_kept = False
         self._options = options
         self.deadlines = deadlines
         self._questions: dict[str, Question] = {}
+
+    def keep(self) -> None:
+        """Ask what the synapse says now, whatever its owner does to it while a call waits."""
+        if not self._is_kept:
+            self._synapse = self._synapse.copy_for_call()
+            self._is_kept = True
 
     def in_words_of(self, dialect: Dialect) -> Question:
         """Return the question in a dialect."""

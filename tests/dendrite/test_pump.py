@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pydantic import ConfigDict, Field, SkipValidation
@@ -117,6 +119,36 @@ async def test_what_comes_after_the_end_is_not_taken(dendrite: Dendrite, alice: 
         while pump.ready():
             pass
         assert stream.timing.chunks == came
+
+
+class Ask(TextStream):
+    """A question with words."""
+
+    text: str = ""
+
+
+@pytest.mark.parametrize("limits", [{}, {"at_once": 1}])
+async def test_streams_that_are_asked_for_in_a_row_ask_each_what_was_said_then(
+    alice: Keypair, bob: Keypair, limits: dict[str, Any]
+) -> None:
+    came: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            came.append((await read_request(reader))[1])
+            writer.write(HEAD + chunked(b"so it goes"))
+
+    async with (
+        scripted_peer(answer, alice.ss58_address) as peer,
+        Dendrite(bob, mode="raw", **limits) as dendrite,
+    ):
+        synapse, streams = Ask(), []
+        for word in ("one", "two", "three"):
+            synapse.text = word
+            streams.append(dendrite.stream(peer, synapse))
+        finals = [await stream.final() for stream in streams]
+    assert [final.text for final in finals] == ["one", "two", "three"]
+    assert sorted(json.loads(body)["text"] for body in came) == ["one", "three", "two"]
 
 
 class Uncopied:

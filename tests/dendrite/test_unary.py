@@ -59,6 +59,9 @@ async def test_idle_begins_with_the_first_byte_and_anew_after_each_read(alice: K
     assert clock.entered == ["idle", "idle"]
 
 
+ANSWERED = reply_head("application/json", "Content-Length: 14") + b'{"answer":"a"}'
+
+
 class Uncopied:
     def __deepcopy__(self, memo: object) -> Uncopied:
         raise ValueError("not to be copied")
@@ -81,7 +84,7 @@ class Echo(Synapse):
 
 async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await read_request(reader):
-        writer.write(reply_head("application/json", "Content-Length: 14") + b'{"answer":"a"}')
+        writer.write(ANSWERED)
 
 
 async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
@@ -97,12 +100,19 @@ async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
 
 
 @pytest.mark.parametrize("limits", [{}, {"at_once": 1}])
-async def test_what_a_caller_does_to_its_synapse_meanwhile_is_not_in_the_reply(
+async def test_what_a_caller_does_to_its_synapse_meanwhile_is_not_in_the_call(
     alice: Keypair, bob: Keypair, limits: dict[str, Any]
 ) -> None:
     synapse = Echo(text="as it was asked")
+    came: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            came.append((await read_request(reader))[1])
+            writer.write(ANSWERED)
+
     async with (
-        scripted_peer(answer_all, bob.ss58_address) as peer,
+        scripted_peer(answer, bob.ss58_address) as peer,
         Dendrite(alice, **limits) as dendrite,
     ):
         for _ in range(2):  # on a new connection, and on one that was kept
@@ -112,3 +122,5 @@ async def test_what_a_caller_does_to_its_synapse_meanwhile_is_not_in_the_reply(
             replies = await asyncio.gather(*calls)
             assert [reply.text for reply in replies] == ["as it was asked"] * 3
             synapse.text = "as it was asked"
+    assert len(came) == 6
+    assert all(b"as it was asked" in body for body in came)
