@@ -32,14 +32,16 @@ class Intake:
         peer: Who replies.
         question: What it was asked; frames unless that names another mode.
         limits: Largest things that are taken.
+        request: What was signed to ask for this, which a receipt must name.
 
     Attributes:
         chunks: How many chunks came.
         receipt: The peer's receipt, checked, once it came.
     """
 
-    def __init__(self, peer: Peer, question: Question, limits: ReplyLimits) -> None:
+    def __init__(self, peer: Peer, question: Question, limits: ReplyLimits, request: bytes) -> None:
         self._peer = peer
+        self._request = request
         self._mode = question.mode or StreamMode.FRAMES
         self._decoder = decoder_for(self._mode, max_frame_bytes=limits.frame_bytes)
         self._digest = ReplyDigest(question.reply_digest)  # the head may name another
@@ -62,12 +64,11 @@ class Intake:
             except ValueError:
                 raise self._bad("it digests its stream in a way that is not known here") from None
 
-    def take(self, piece: Piece, request: bytes) -> Iterator[list[bytes]]:
+    def take(self, piece: Piece) -> Iterator[list[bytes]]:
         """Yield the chunks in what came, those that follow each other in one list.
 
         Args:
             piece: The next bytes.
-            request: What was signed to ask for this, which a receipt must name.
 
         Raises:
             CallError: What came is broken, or says that the stream failed; what was yielded
@@ -81,7 +82,7 @@ class Intake:
                     yield self._count(payloads[: payloads.index(b"")])
                     raise self._bad("it sent an empty chunk")
             elif kind is FrameKind.END:
-                self._check_end(payloads[0], request)
+                self._check_end(payloads[0])
             elif kind is FrameKind.ERROR:
                 raise self._read_error(payloads[0])
             else:
@@ -120,7 +121,7 @@ class Intake:
         error.retry_safe = False
         return error
 
-    def _check_end(self, payload: bytes, request: bytes) -> None:
+    def _check_end(self, payload: bytes) -> None:
         document = parse_document(payload)
         digest = self._digest
         if not {"chunks", digest.name} <= document.keys():
@@ -130,7 +131,7 @@ class Intake:
             self.receipt = checked_receipt(
                 receipt,
                 self._peer,
-                request=hashlib.sha256(request).hexdigest(),
+                request=hashlib.sha256(self._request).hexdigest(),
                 reply=digest.signed_text(),
                 chunks=self.chunks,
             )

@@ -218,7 +218,7 @@ class Pump:
     def _listen(self, written: Written) -> None:
         """Wait for the reply, and get ready to read it while the peer is at work."""
         self._written = written
-        self._intake = Intake(self._peer, written.question, self._limits)
+        self._intake = Intake(self._peer, written.question, self._limits, self.request)
         self._clock.begin("first_byte", written.connection.time_out)
         written.connection.on_news = self._on_news
 
@@ -295,7 +295,7 @@ class Pump:
         chunks, held = intake.chunks, self._held_bytes
         try:
             for piece in pieces:
-                for run in intake.take(piece, self.request):
+                for run in intake.take(piece):
                     self._keep(run)
         except CallError as error:
             error.peer = error.peer or str(self._peer)

@@ -9,7 +9,7 @@ from node.errors import BadReply, CallError
 from node.network import Peer
 from node.synapse import Synapse, TerminalInfo
 
-__all__ = ["copy_to_ask", "result_of", "settle"]
+__all__ = ["OwnCopy", "copy_to_ask", "result_of", "settle"]
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic import ConfigDict, Field, SkipValidation
 
 from node import Dendrite, Keypair, Peer, TextStream
 from node.streams import FrameDecoder, FrameKind, StreamMode, encode_frame
 from tests.functional.synapses import until
 from tests.raw_http import chunked, read_request, reply_head, scripted_peer
+
+from .uncopied import WithUncopied
 
 
 class Words(TextStream):
@@ -151,17 +152,8 @@ async def test_streams_that_are_asked_for_in_a_row_ask_each_what_was_said_then(
     assert sorted(json.loads(body)["text"] for body in came) == ["one", "three", "two"]
 
 
-class Uncopied:
-    def __deepcopy__(self, memo: object) -> Uncopied:
-        raise ValueError("not to be copied")
-
-
-class Odd(TextStream):
+class Odd(TextStream, WithUncopied):
     """A question that can be sent and not copied."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    odd: SkipValidation[Uncopied] = Field(default_factory=Uncopied, exclude=True)
 
 
 @pytest.mark.parametrize("peers", [1, 3])

@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from pydantic import ConfigDict, Field, SkipValidation
 
 from node import Deadlines, Dendrite, Keypair, Peer, Synapse
 from node.dendrite.connection import Connection
@@ -17,6 +16,8 @@ from node.dendrite.session import CallTrace
 from node.dendrite.timing import StreamTiming
 from node.dendrite.unary import read_reply
 from tests.raw_http import read_request, reply_head, scripted_peer
+
+from .uncopied import WithUncopied
 
 JSON = {"Content-Type": "application/json"}
 
@@ -62,17 +63,8 @@ async def test_idle_begins_with_the_first_byte_and_anew_after_each_read(alice: K
 ANSWERED = reply_head("application/json", "Content-Length: 14") + b'{"answer":"a"}'
 
 
-class Uncopied:
-    def __deepcopy__(self, memo: object) -> Uncopied:
-        raise ValueError("not to be copied")
-
-
-class Odd(Synapse):
+class Odd(Synapse, WithUncopied):
     """A question that can be sent and not copied."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    odd: SkipValidation[Uncopied] = Field(default_factory=Uncopied, exclude=True)
 
 
 class Echo(Synapse):
