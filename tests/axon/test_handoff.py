@@ -46,11 +46,13 @@ async def test_the_thread_waits_for_a_reader_that_is_slow(item: object, ahead: i
     loop = asyncio.get_running_loop()
     handoff = Handoff(loop)
     walk = loop.run_in_executor(None, handoff.walk, items())
-    await until(lambda: len(made) > ahead)
-    await asyncio.sleep(0.05)
-    assert len(made) == ahead + 1  # the last waits in the thread
-    handoff.stop()
-    await asyncio.wait_for(walk, 8)
+    try:
+        await until(lambda: len(made) > ahead)
+        await asyncio.sleep(0.05)
+        assert len(made) == ahead + 1  # the last waits in the thread
+    finally:
+        handoff.stop()  # or a failure would wait for the thread for ever
+        await asyncio.wait_for(walk, 8)
 
 
 async def test_the_thread_goes_on_when_its_items_were_taken() -> None:
@@ -62,12 +64,15 @@ async def test_the_thread_goes_on_when_its_items_were_taken() -> None:
     handoff = Handoff(loop)
     walk = loop.run_in_executor(None, handoff.walk, items())
     got = []
-    async with asyncio.timeout(8):
-        async for item in handoff:
-            got.append(len(item))
-            if len(got) % 100 == 0:
-                await asyncio.sleep(0.002)
-    await walk
+    try:
+        async with asyncio.timeout(8):
+            async for item in handoff:
+                got.append(len(item))
+                if len(got) % 100 == 0:
+                    await asyncio.sleep(0.002)
+    finally:
+        handoff.stop()  # or a failure would wait for the thread for ever
+        await walk
     assert got == [number % 5 * 2000 for number in range(1000)]
 
 

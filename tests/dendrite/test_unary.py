@@ -91,21 +91,24 @@ async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
             assert (await dendrite(peer, Echo())).answer == "a"
 
 
-@pytest.mark.parametrize("limits", [{}, {"at_once": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"at_once": 1}, {"protocols": ("btauth", "synapse")}], ids=repr
+)
 async def test_what_a_caller_does_to_its_synapse_meanwhile_is_not_in_the_call(
-    alice: Keypair, bob: Keypair, limits: dict[str, Any]
+    alice: Keypair, bob: Keypair, options: dict[str, Any]
 ) -> None:
     synapse = Echo(text="as it was asked")
     came: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            came.append((await read_request(reader))[1])
+            body = (await read_request(reader))[1]
+            came.extend([body] if body else [])  # what a peer speaks is asked without one
             writer.write(ANSWERED)
 
     async with (
         scripted_peer(answer, bob.ss58_address) as peer,
-        Dendrite(alice, **limits) as dendrite,
+        Dendrite(alice, **options) as dendrite,
     ):
         for _ in range(2):  # on a new connection, and on one that was kept
             calls = [asyncio.create_task(dendrite(peer, synapse)) for _ in range(3)]
