@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from node.keys import Keypair
 from node.network import Peer
 from node.streams import StreamMode
 from node.synapse import Synapse
+from node.wire import SignedRequest
 
 from .deadlines import Deadlines
 from .question import Question
 
-__all__ = ["Dialect", "SignedRequest"]
-
-
-class SignedRequest(NamedTuple):
-    """The headers of one request, and what was signed."""
-
-    headers: dict[str, str]
-    payload: bytes
+__all__ = ["Dialect"]
 
 
 class Dialect(ABC):

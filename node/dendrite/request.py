@@ -10,10 +10,11 @@ from node.errors import BadReply, PeerRefused, PeerUnreachable
 from node.keys import Keypair
 from node.network import Peer
 from node.streams import StreamMode
+from node.wire import SignedRequest
 
 from .connection import Connection
 from .deadlines import PhaseClock
-from .dialect import Dialect, SignedRequest
+from .dialect import Dialect
 from .http_reply import HttpReply
 from .question import Question
 from .session import CallTrace, Session

@@ -14,6 +14,7 @@ from .nonce_store import SharedNonceStore
 from .receipt import RECEIPT_HEADER, Receipt, sign_receipt
 from .replay import ReplayGuard
 from .reply_digest import DIGEST_HEADER, DigestName, ReplyDigest
+from .signed import SignedRequest
 
 __all__ = [
     "DIGEST_HEADER",
@@ -24,6 +25,7 @@ __all__ = [
     "ReplayGuard",
     "ReplyDigest",
     "SharedNonceStore",
+    "SignedRequest",
     "btauth",
     "epistula",
     "sign_receipt",

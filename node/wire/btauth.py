@@ -28,13 +28,13 @@ from node.keys.ss58 import ss58_decode
 
 from .caller import Caller, make_caller
 from .replay import ReplayGuard
+from .signed import SignedRequest
 
 __all__ = [
     "ALLOWED_SKEW_S",
     "MAX_AGE_S",
     "PROTOCOL",
     "Claim",
-    "Signed",
     "check_fresh",
     "check_receiver",
     "parse_claim",
@@ -84,18 +84,6 @@ class Claim(NamedTuple):
     nonce_ns: int
     signature: bytes
     receiver: str | None
-
-
-class Signed(NamedTuple):
-    """A signed request: its headers, and what was signed."""
-
-    headers: dict[str, str]
-    payload: bytes
-
-    @property
-    def request_digest(self) -> str:
-        """The digest by which receipts name the request."""
-        return hashlib.sha256(self.payload).hexdigest()
 
 
 def signed_payload(
@@ -174,7 +162,7 @@ def sign_digest(
     digest: bytes,
     receiver: str | None,
     nonce_ns: int,
-) -> Signed:
+) -> SignedRequest:
     """As `sign`, from the body's SHA-256, which a fan-out takes once for all its peers."""
     payload = signed_payload(
         scheme=keypair.scheme,
@@ -195,7 +183,7 @@ def sign_digest(
         headers["X-Bittensor-Crypto"] = keypair.scheme
     if receiver is not None:
         headers["X-Bittensor-Receiver"] = receiver
-    return Signed(headers, payload)
+    return SignedRequest(headers, payload)
 
 
 def verify(

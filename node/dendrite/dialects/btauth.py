@@ -6,13 +6,13 @@ import hashlib
 from functools import lru_cache
 
 from node.dendrite.deadlines import Deadlines
-from node.dendrite.dialect import Dialect, SignedRequest
+from node.dendrite.dialect import Dialect
 from node.dendrite.question import Question
 from node.keys import Keypair
 from node.network import Peer
 from node.streams import StreamMode
 from node.synapse import Synapse
-from node.wire import DigestName, btauth
+from node.wire import DigestName, SignedRequest, btauth
 
 __all__ = ["BtauthDialect"]
 
@@ -53,7 +53,7 @@ class BtauthDialect(Dialect):
         Raises:
             WalletError: The key has no secret.
         """
-        signed = btauth.sign_digest(
+        return btauth.sign_digest(
             keypair,
             method="POST",
             target=question.target,
@@ -61,7 +61,6 @@ class BtauthDialect(Dialect):
             receiver=peer.hotkey if self._bound else None,
             nonce_ns=nonce_ns,
         )
-        return SignedRequest(signed.headers, signed.payload)
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-from node.dendrite.dialect import SignedRequest
 from node.dendrite.question import Question
 from node.keys import Keypair
 from node.network import Peer
-from node.wire import epistula
+from node.wire import SignedRequest, epistula
 
 from .btauth import BtauthDialect
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from node.dendrite.deadlines import Deadlines
-from node.dendrite.dialect import Dialect, SignedRequest
+from node.dendrite.dialect import Dialect
 from node.dendrite.question import Question
 from node.errors import PeerRefused
 from node.keys import Keypair
 from node.network import Peer
 from node.streams import StreamMode
 from node.synapse import Synapse
-from node.wire import synapse_headers
+from node.wire import SignedRequest, synapse_headers
 
 __all__ = ["SynapseDialect"]
 
