@@ -16,7 +16,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import UnionType
 from typing import Any
@@ -68,6 +68,8 @@ class Route:
         priority: Orders waiting requests, or None.
         verify: Further check of the verified request, or None.
         capacity: Forwards of it that run at once; None for as many as there are workers.
+        name: The route's path without its slash.
+        has_hooks: Whether a hook runs before its forward.
     """
 
     synapse_type: type[Synapse]
@@ -77,16 +79,14 @@ class Route:
     priority: Hook | None
     verify: Hook | None
     capacity: int | None = None
+    name: str = field(init=False)
+    has_hooks: bool = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The route's path without its slash."""
-        return self.synapse_type.__name__
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether a hook runs before its forward."""
-        return bool(self.verify or self.blacklist or self.priority)
+    def __post_init__(self) -> None:
+        # Not for each request: to read anything from a model's class is slow.
+        object.__setattr__(self, "name", self.synapse_type.__name__)
+        hooks = self.verify or self.blacklist or self.priority
+        object.__setattr__(self, "has_hooks", hooks is not None)
 
 
 def declared_capacity(
