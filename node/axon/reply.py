@@ -108,10 +108,9 @@ class Reply:
         Raises:
             ValueError: A header holds what would end it.
         """
-        framing = [f"Content-Length: {len(self.body)}"]
-        if old and not closes:
-            framing.append("Connection: keep-alive")
-        return encode_head(self.status, self.headers, *framing, closes=closes)
+        framing = ("Connection: keep-alive",) if old and not closes else ()
+        same = encode_same_head(self.status, self.headers, *framing, closes=closes)
+        return b"%bContent-Length: %d\r\n\r\n" % (same[:-2], len(self.body))
 
 
 def synapse_reply(body: bytes, receipt: Receipt | None) -> Reply:

@@ -26,7 +26,9 @@ def same_lines(peer: Peer) -> str:
     return "\r\n".join(lines)
 
 
-def encode_head(method: str, target: str, same: str, headers: Mapping[str, str]) -> bytes:
+def encode_head(
+    method: str, target: str, same: str, headers: Mapping[str, str], *framing: str
+) -> bytes:
     """Return the head of a request.
 
     Args:
@@ -34,12 +36,14 @@ def encode_head(method: str, target: str, same: str, headers: Mapping[str, str])
         target: Path and query.
         same: What `same_lines` gave.
         headers: The others.
+        framing: Lines that say what the body is.
 
     Raises:
         ValueError: A line holds what would end it.
     """
     lines = [f"{method} {target} HTTP/1.1", same]
     lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += framing
     head = "\r\n".join(lines)
     breaks = same.count("\n") + len(lines) - 1
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:

@@ -33,17 +33,16 @@ class Signer:
     Args:
         keypair: The caller's hotkey.
         clock_ns: Gives Unix nanoseconds; for tests.
+
+    Attributes:
+        hotkey: The caller's address.
     """
 
     def __init__(self, keypair: Keypair, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._keypair = keypair
         self._clock_ns = clock_ns
         self._last_ns = 0
-
-    @property
-    def hotkey(self) -> str:
-        """The caller's address."""
-        return self._keypair.ss58_address
+        self.hotkey = keypair.ss58_address
 
     def sign(self, dialect: Dialect, question: Question, peer: Peer) -> SignedRequest:
         """Return the signing headers for one peer; each call takes a fresh nonce.
@@ -180,7 +179,9 @@ class Outbound:
     ) -> bytes:
         signed = self._signer.sign(dialect, question, peer)
         trace.request = signed.payload
-        headers = {**question.headers, **signed.headers, "Content-Type": "application/json"}
+        headers = signed.headers
+        if question.headers:
+            headers = {**question.headers, **headers}
         return self._session.head(peer, question.target, question.body, headers)
 
 

@@ -120,13 +120,13 @@ class Session:
             return await self.reply_on(await self.start(peer, head, b"", trace))
 
     def head(self, peer: Peer, target: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Return the head of a request with a body.
+        """Return the head of a request with a JSON body.
 
         Raises:
             ValueError: A line holds what would end it.
         """
-        framed = {**headers, "Content-Length": str(len(body))}
-        return encode_head("POST", target, self._same_of(peer), framed)
+        framing = "Content-Type: application/json", f"Content-Length: {len(body)}"
+        return encode_head("POST", target, self._same_of(peer), headers, *framing)
 
     def take(self, peer: Peer) -> Connection | None:
         """Return the kept connection that was free last, if one is alive; the caller frees it."""
@@ -183,13 +183,11 @@ class Session:
         aiohttp's errors pass, and then the connection is closed.
         """
         try:
-            await connection.replied()
-            reply = self.reply_now(connection)
+            message, content = await connection.replied()
         except BaseException:
             self.drop(connection)
             raise
-        assert reply is not None
-        return reply
+        return HttpReply(message.code, message.headers, content, connection, self.free)
 
     def reply_now(self, connection: Connection) -> HttpReply | None:
         """Return the reply on a connection if its head has come; raises as `Connection.reply`."""

@@ -79,7 +79,8 @@ async def test_a_request_is_what_http_asks_for(alice: Keypair, size: int) -> Non
     lines = head.decode().split("\r\n")
     assert lines[:2] == ["POST /Echo?timeout=1.0 HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     assert {"Accept-Encoding: identity", "X-Name: é", f"Content-Length: {size}"} <= set(lines)
-    assert len(lines) == 9
+    assert "Content-Type: application/json" in lines
+    assert len(lines) == 10
     assert body == b"x" * size
 
 
