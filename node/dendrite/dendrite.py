@@ -195,6 +195,9 @@ class Dendrite:
         if streaming is None:
             streaming = isinstance(synapse, StreamingSynapse)
         replies: list[Any]
+        if not streaming and not many and not isinstance(synapse, StreamingSynapse):
+            asking = self._ask_once(synapse, timeout)
+            return await self._ask(targets[0], synapse, asking, deserialize, False)
         if not streaming:
             replies = await self._ask_all(targets, synapse, timeout, deserialize, run_async)
         elif isinstance(synapse, StreamingSynapse):
@@ -472,12 +475,13 @@ class Dendrite:
     ) -> Any:
         copy = OwnCopy(synapse, peer, self.hotkey, asking.deadlines.total)
         turn = self._turn(peer, synapse)
-        if turn.may_wait:
-            copy.get()
-            asking.keep()
         began = math.inf
         try:
-            async with turn:
+            if not turn.enter_now():
+                copy.get()
+                asking.keep()
+                await turn.enter()
+            with turn:
                 began = time.perf_counter()
                 await call_unary(
                     self._outbound,

@@ -39,7 +39,7 @@ class Turn:
     """Entered before a request goes, and left when its reply has come or failed.
 
     Entering waits for the place, and raises `PeerDormant` without any I/O for a dormant peer,
-    before it waits and after.
+    before it waits and after. Who has entered leaves by `leave`, or at the end of a `with` block.
 
     Args:
         peer: Whom the request is for.
@@ -56,16 +56,8 @@ class Turn:
         self._probe = False
         self._answered = False
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether entering may wait for a place."""
-        return self._place is not None
-
-    async def __aenter__(self) -> None:
-        await self.enter()
-
     async def enter(self) -> None:
-        """Enter, once there is a place; `leave` leaves.
+        """Enter, once there is a place.
 
         Raises:
             PeerDormant: The peer is dormant.
@@ -102,7 +94,10 @@ class Turn:
         if self._probe and self._dormancy is not None:
             self._dormancy.answered(self._peer)
 
-    async def __aexit__(
+    def __enter__(self) -> None:
+        """Do nothing: a `with` block is what comes between entering and leaving."""
+
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,

@@ -27,7 +27,9 @@ async def test_who_needs_a_place_does_not_and_has_taken_none(peer: Peer) -> None
     gate = Gate(at_once=1)
     waiting = Turn(peer, gate.place(peer, "Echo"), None)
     assert not waiting.enter_now()
-    async with Turn(peer, gate.place(peer, "Echo"), None):
+    inside = Turn(peer, gate.place(peer, "Echo"), None)
+    await inside.enter()
+    with inside:
         entering = asyncio.create_task(waiting.enter())
         await asyncio.sleep(0)
         assert not entering.done()
