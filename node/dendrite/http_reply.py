@@ -55,23 +55,23 @@ class HttpReply:
             limit: Where it is longer than so many bytes, a beginning that is longer is returned.
             clock: Enters `idle`, and a new one after each read, while more is to come.
         """
+        # Only the content of a stream is cut by `chunked`, and that is read by its pump.
+        content = self.content
+        assert isinstance(content, StreamReader)
         pieces: list[bytes] = []
         held = 0
-        while held <= limit and (piece := await self._read_some()):
-            held += len(piece)
-            pieces.append(piece)
-            if clock is not None and not self.content.is_eof():
-                clock.enter("idle")
-        return b"".join(pieces)
-
-    async def _read_some(self) -> bytes:
-        # Only the content of a stream is cut by `chunked`, and that is read by its pump.
-        assert isinstance(self.content, StreamReader)
         try:
-            return await self.content.readany()
+            while held <= limit and (piece := await content.readany()):
+                held += len(piece)
+                pieces.append(piece)
+                if content.at_eof():
+                    break
+                if clock is not None:
+                    clock.enter("idle")
         except Exception as error:  # noqa: BLE001  border: aiohttp
             # Its frames refer to what they raise, which would keep all of a call until gc.
             raise error.with_traceback(None) from error.__cause__
+        return b"".join(pieces)
 
     def release(self) -> None:
         """Keep the connection for another request if the whole reply was read, or close it."""

@@ -242,9 +242,8 @@ def parse_claim(headers: Mapping[str, str]) -> Claim:
         BadSignature: A header appears twice, or its value has not the shape that it must have.
     """
     fields = _signing_fields(headers)
-    version, sender, nonce, signature = (
-        fields.get(name) for name in ("version", "hotkey", "nonce", "signature")
-    )
+    version, sender = fields.get("version"), fields.get("hotkey")
+    nonce, signature = fields.get("nonce"), fields.get("signature")
     if version is None or not sender or nonce is None or signature is None:
         raise MissingSignature("a signing header is absent")
     if version != _VERSION:
