@@ -13,8 +13,8 @@ class TextPieces:
     """Decodes UTF-8 piece by piece; a character cut in two comes out whole with its last byte."""
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        self._half = False
+        # Only while half a character is held.
+        self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> str:
         """Return the text that `data` completes, which may be empty.
@@ -22,13 +22,14 @@ class TextPieces:
         Raises:
             BadReply: The bytes are not UTF-8.
         """
-        if not self._half:
+        if self._decoder is None:
             try:
                 return data.decode()  # a fifth of what the other takes, and nearly always enough
             except UnicodeDecodeError:
-                pass
-        text = self._decode(data, final=False)
-        self._half = bool(self._decoder.getstate()[0])
+                self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        text = _decode(self._decoder, data)
+        if not self._decoder.getstate()[0]:
+            self._decoder = None
         return text
 
     def finish(self) -> None:
@@ -37,10 +38,12 @@ class TextPieces:
         Raises:
             BadReply: The text ended inside a character.
         """
-        self._decode(b"", final=True)
+        if self._decoder is not None:
+            _decode(self._decoder, b"", final=True)
 
-    def _decode(self, data: bytes, *, final: bool) -> str:
-        try:
-            return self._decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            raise BadReply("the peer sent text that is not UTF-8") from error
+
+def _decode(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool = False) -> str:
+    try:
+        return decoder.decode(data, final)
+    except UnicodeDecodeError as error:
+        raise BadReply("the peer sent text that is not UTF-8") from error
