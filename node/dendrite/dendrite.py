@@ -409,8 +409,9 @@ class Dendrite:
         """Ask one peer and return its stream; `options` as for `Stream`."""
         asking = self._ask_stream(synapse, timeout)
         pump = self._pump(peer, synapse, asking)
-        pump.start()
+        pump.send()
         # Only now: the peer is at work meanwhile.
+        pump.listen()
         try:
             copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
             return Stream(copy, peer, pump, **options)
@@ -445,7 +446,9 @@ class Dendrite:
         ]
         # All is made before: with work left over the first replies would seem late.
         for pump in pumps:
-            pump.start()
+            pump.send()
+        for pump in pumps:
+            pump.listen()
         return streams
 
     async def _ask_all(

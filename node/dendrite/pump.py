@@ -110,21 +110,31 @@ class Pump:
         """What was signed; b"" until then."""
         return self._trace.request
 
-    def start(self) -> None:
+    def send(self) -> None:
         """Send the request: now if nothing has to be waited for, else from a task."""
         try:
             if self._trace.line is None and self._turn.enter_now():
                 self._inside = True
                 self.timing.restart()
-                written = self._outbound.write_now(self._peer, self._asking, self._trace)
-                if written is not None:
-                    self._listen(written)
+                self._written = self._outbound.write_now(self._peer, self._asking, self._trace)
+                if self._written is not None:
                     return
             self._asking.keep()
         except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
             self._finish(error)
         else:
             self._run(self._open())
+
+    def listen(self) -> None:
+        """Get ready for the reply, if the request has left; in the same turn of the loop.
+
+        Apart from `send`, so that of many requests the last one need not wait for this.
+        """
+        if self._written is None:
+            return
+        self._intake = Intake(self._peer, self._written.question, self._limits, self.request)
+        self._clock.begin("first_byte", self._written.connection.time_out)
+        self._written.connection.on_news = self._on_news
 
     def cancel(self) -> None:
         """Close the connection, unless the reply is complete; safe to call twice."""
@@ -206,21 +216,18 @@ class Pump:
                 self._inside = True
                 self.timing.restart()
             async with self._clock.waiting("connect"):
-                written = await self._outbound.write(self._peer, self._asking, self._trace)
+                self._written = await self._outbound.write(self._peer, self._asking, self._trace)
+            if self._trace.line is not None:
+                await asyncio.sleep(0)  # the others' requests go first
         except asyncio.CancelledError as error:
             self._finish(error)
             raise
         except Exception as error:  # noqa: BLE001  border: whoever reads the stream raises it
             self._finish(error)
         else:
-            self._listen(written)
-
-    def _listen(self, written: Written) -> None:
-        """Wait for the reply, and get ready to read it while the peer is at work."""
-        self._written = written
-        self._intake = Intake(self._peer, written.question, self._limits, self.request)
-        self._clock.begin("first_byte", written.connection.time_out)
-        written.connection.on_news = self._on_news
+            self.listen()
+            if self._trace.line is not None:
+                self._on_news()  # whatever came meanwhile
 
     def _on_news(self) -> None:
         """Take what has come on the connection."""

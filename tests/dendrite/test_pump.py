@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from node import Dendrite, Keypair, Peer, TextStream
+from node.dendrite import pump as pump_module
+from node.dendrite.intake import Intake
+from node.dendrite.startline import StartLine
 from node.streams import FrameDecoder, FrameKind, StreamMode, encode_frame
 from tests.functional.synapses import until
 from tests.raw_http import chunked, read_request, reply_head, scripted_peer
@@ -70,6 +74,60 @@ async def test_a_request_that_can_not_be_made_fails_its_stream_and_nothing_else(
     stream = await dendrite(nobody, Words())
     assert (await stream).dendrite.status_code == 503
     assert not dendrite._pumps
+
+
+@pytest.mark.parametrize("barrier", [True, False])
+async def test_the_last_request_does_not_wait_for_getting_ready_to_read_others(
+    dendrite: Dendrite, peer: Peer, monkeypatch: pytest.MonkeyPatch, barrier: bool
+) -> None:
+    async with dendrite.fan_out([peer] * 3, Words()) as streams:  # connections are made and kept
+        assert all([(await stream).is_success for stream in streams])
+    gone: list[int] = []
+
+    def count_and_make(*args: Any) -> Intake:
+        gone.append(sum(pump.sent.is_set for pump in dendrite._pumps))
+        return Intake(*args)
+
+    monkeypatch.setattr(pump_module, "Intake", count_and_make)
+    async with dendrite.fan_out([peer] * 3, Words(), barrier=barrier) as streams:
+        assert all([(await stream).is_success for stream in streams])
+    assert gone == [3, 3, 3]
+
+
+async def test_a_connection_that_breaks_as_all_go_fails_its_stream_at_once(
+    alice: Keypair, bob: Keypair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [socket.socketpair() for _ in range(2)]
+    unused, withdraw = [near for near, _ in pairs], StartLine.withdraw
+
+    def let_go_and_break(line: StartLine) -> None:
+        withdraw(line)
+        if line._go.is_set():
+            for _, far in pairs:
+                far.close()
+
+    async def dial(host: str, port: int) -> socket.socket:
+        sock = unused.pop()
+        sock.setblocking(False)
+        return sock
+
+    monkeypatch.setattr(StartLine, "withdraw", let_go_and_break)
+    peers = [Peer(hotkey=alice.ss58_address, ip="127.0.0.1", port=port) for port in (1, 2)]
+    async with asyncio.timeout(20), Dendrite(bob, dial=dial) as dendrite:
+        streams = await dendrite(peers, Words(), timeout=60, barrier=True)
+        assert [(await stream).dendrite.status_code for stream in streams] == [503, 503]
+        assert all(stream.timing.sent_s is not None for stream in streams)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+async def test_a_stream_that_is_closed_as_all_go_keeps_no_connection(
+    dendrite: Dendrite, peer: Peer, left: int
+) -> None:
+    streams = await dendrite([peer] * 3, Words(), barrier=True)
+    assert len(dendrite._session._open) == 3
+    await streams.pop(left).aclose()
+    assert len(dendrite._session._open) == 2
+    assert all([(await stream).is_success for stream in streams])
 
 
 async def test_a_stream_that_is_dropped_closes_its_connection(
