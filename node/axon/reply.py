@@ -109,8 +109,10 @@ class Reply:
             ValueError: A header holds what would end it.
         """
         framing = ("Connection: keep-alive",) if old and not closes else ()
-        same = encode_same_head(self.status, self.headers, *framing, closes=closes)
-        return b"%bContent-Length: %d\r\n\r\n" % (same[:-2], len(self.body))
+        # With headers of its own, a receipt for one, a reply's head is like no other.
+        encode = encode_same_head if len(self.headers) == 1 else encode_head
+        head = encode(self.status, self.headers, *framing, closes=closes)
+        return b"%bContent-Length: %d\r\n\r\n" % (head[:-2], len(self.body))
 
 
 def synapse_reply(body: bytes, receipt: Receipt | None) -> Reply:

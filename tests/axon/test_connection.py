@@ -400,6 +400,20 @@ def test_a_status_without_a_name_has_a_head() -> None:
     assert encode_head(499, {}, closes=True).startswith(b"HTTP/1.1 499 \r\n")
 
 
+def test_a_head_that_is_like_no_other_is_not_kept() -> None:
+    """It may hold a receipt, or what an old peer's synapse holds, and be large."""
+    from node.axon import reply as replies
+
+    looked_up = replies._encode_same_head.cache_info
+    own = replies.body_reply(200, b"{}")
+    own.headers["X-Own"] = "0" * 1000
+    before = looked_up()
+    assert b"X-Own: 000" in own.encode_head(closes=False)
+    assert looked_up() == before
+    assert replies.body_reply(200, b"{}").encode_head(closes=False).endswith(b"\r\n\r\n")
+    assert looked_up() != before
+
+
 EXPECT = ("Expect", "100-continue")
 ASKING = b"POST /Nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"
 
