@@ -171,8 +171,7 @@ class PhaseClock:
 
     def _set_alarm(self, when: float) -> None:
         assert self._loop is not None
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._drop_alarm()
         self._alarm = self._loop.call_at(when, self._ring, when)
 
     def _drop_alarm(self) -> None:

@@ -191,13 +191,12 @@ class Dendrite:
             ConfigError: A peer is none, or the timeout is not above 0.
         """
         many = isinstance(peers, Sequence) and not isinstance(peers, str)
-        targets = [_as_peer(peer) for peer in (peers if many else [peers])]
         if streaming is None:
             streaming = isinstance(synapse, StreamingSynapse)
+        if not (many or streaming):
+            return await self.call(peers, synapse, timeout, deserialize)
+        targets = [_as_peer(peer) for peer in (peers if many else [peers])]
         replies: list[Any]
-        if not streaming and not many and not isinstance(synapse, StreamingSynapse):
-            asking = self._ask_once(synapse, timeout)
-            return await self._ask(targets[0], synapse, asking, deserialize, False)
         if not streaming:
             replies = await self._ask_all(targets, synapse, timeout, deserialize, run_async)
         elif isinstance(synapse, StreamingSynapse):

@@ -5,13 +5,12 @@ Rule: no I/O, no clock, no loop; `pump` has those.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
 from node.streams import FrameKind, StreamMode, decoder_for
-from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest
+from node.wire import DIGEST_HEADER, DigestName, Receipt, ReplyDigest, digest_of_request
 
 from .chunked import Piece
 from .question import Question
@@ -131,7 +130,7 @@ class Intake:
             self.receipt = checked_receipt(
                 receipt,
                 self._peer,
-                request=hashlib.sha256(self._request).hexdigest(),
+                request=digest_of_request(self._request),
                 reply=digest.signed_text(),
                 chunks=self.chunks,
             )

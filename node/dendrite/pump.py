@@ -226,8 +226,7 @@ class Pump:
             self._finish(error)
         else:
             self.listen()
-            if self._trace.line is not None:
-                self._on_news()  # whatever came meanwhile
+            self._on_news()  # the reply may have come, or failed, while others went
 
     def _on_news(self) -> None:
         """Take what has come on the connection."""

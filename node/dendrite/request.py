@@ -179,9 +179,7 @@ class Outbound:
     ) -> bytes:
         signed = self._signer.sign(dialect, question, peer)
         trace.request = signed.payload
-        headers = signed.headers
-        if question.headers:
-            headers = {**question.headers, **headers}
+        headers = {**question.headers, **signed.headers}
         return self._session.head(peer, question.target, question.body, headers)
 
 

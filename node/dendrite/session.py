@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import warnings
 import weakref
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.http import RawResponseMessage
 
 from node.network import Peer
+from node.wire import digest_of_request
 
-from .connection import Connection
+from .connection import Connection, Content
 from .connector import Connector, Dial
 from .deadlines import PhaseClock
 from .head import encode_head, same_lines
@@ -51,7 +52,7 @@ class CallTrace:
     @property
     def request_digest(self) -> str:
         """The request's digest, by which a receipt names it."""
-        return hashlib.sha256(self.request).hexdigest()
+        return digest_of_request(self.request)
 
     async def connected(self) -> None:
         """Note that the connection stands, and wait for the others."""
@@ -183,18 +184,20 @@ class Session:
         aiohttp's errors pass, and then the connection is closed.
         """
         try:
-            message, content = await connection.replied()
+            came = await connection.replied()
         except BaseException:
             self.drop(connection)
             raise
-        return HttpReply(message.code, message.headers, content, connection, self.free)
+        return self._reply(connection, *came)
 
     def reply_now(self, connection: Connection) -> HttpReply | None:
         """Return the reply on a connection if its head has come; raises as `Connection.reply`."""
         came = connection.reply()
-        if came is None:
-            return None
-        message, content = came
+        return None if came is None else self._reply(connection, *came)
+
+    def _reply(
+        self, connection: Connection, message: RawResponseMessage, content: Content
+    ) -> HttpReply:
         return HttpReply(message.code, message.headers, content, connection, self.free)
 
     def free(self, connection: Connection) -> None:

@@ -14,7 +14,7 @@ from .nonce_store import SharedNonceStore
 from .receipt import RECEIPT_HEADER, Receipt, sign_receipt
 from .replay import ReplayGuard
 from .reply_digest import DIGEST_HEADER, DigestName, ReplyDigest
-from .signed import SignedRequest
+from .signed import SignedRequest, digest_of_request
 
 __all__ = [
     "DIGEST_HEADER",
@@ -27,6 +27,7 @@ __all__ = [
     "SharedNonceStore",
     "SignedRequest",
     "btauth",
+    "digest_of_request",
     "epistula",
     "sign_receipt",
     "synapse_headers",

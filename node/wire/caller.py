@@ -7,11 +7,12 @@ code path can act for a sender that was only claimed.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from node.keys.ss58 import ss58_encode
+
+from .signed import digest_of_request
 
 __all__ = ["Caller", "make_caller"]
 
@@ -42,7 +43,7 @@ class Caller:
     @property
     def request_digest(self) -> str:
         """SHA-256 in hex of what the sender signed, which names this request."""
-        return hashlib.sha256(self.signed).hexdigest()
+        return digest_of_request(self.signed)
 
 
 def make_caller(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-__all__ = ["SignedRequest"]
+__all__ = ["SignedRequest", "digest_of_request"]
+
+
+def digest_of_request(signed: bytes) -> str:
+    """Return SHA-256 in hex of what a sender signed, by which receipts name the request."""
+    return hashlib.sha256(signed).hexdigest()
 
 
 class SignedRequest(NamedTuple):
@@ -17,4 +22,4 @@ class SignedRequest(NamedTuple):
     @property
     def request_digest(self) -> str:
         """The digest by which receipts name the request."""
-        return hashlib.sha256(self.payload).hexdigest()
+        return digest_of_request(self.payload)
