@@ -89,7 +89,10 @@ async def test_the_last_request_does_not_wait_for_getting_ready_to_read_others(
         return Intake(*args)
 
     monkeypatch.setattr(pump_module, "Intake", count_and_make)
-    async with dendrite.fan_out([peer] * 3, Words(), barrier=barrier) as streams:
+    async with (
+        asyncio.timeout(20),
+        dendrite.fan_out([peer] * 3, Words(), barrier=barrier) as streams,
+    ):
         assert all([(await stream).is_success for stream in streams])
     assert gone == [3, 3, 3]
 

@@ -33,7 +33,7 @@ async def test_who_needs_a_place_does_not_and_has_taken_none(peer: Peer) -> None
         entering = asyncio.create_task(waiting.enter())
         await asyncio.sleep(0)
         assert not entering.done()
-    await entering
+    await asyncio.wait_for(entering, 8)
     waiting.leave(None)
 
 
