@@ -85,20 +85,22 @@ class Client:
 
         return await loads.sample(read, seconds=seconds)
 
-    async def blocks(self, *, count: int, seconds: float) -> dict[str, float]:
+    async def blocks(
+        self, *, count: int, seconds: float, size: int = BLOCK_BYTES
+    ) -> dict[str, float]:
         """Read one large reply after another."""
-        read = partial(self.read_blocks, count)
+        read = partial(self.read_blocks, count, size)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
 
-    async def read_blocks(self, count: int) -> bool:
+    async def read_blocks(self, count: int, size: int = BLOCK_BYTES) -> bool:
         """Read one large reply; returns whether it is whole and ended with its receipt."""
-        size = 0
-        asked = Blocks(count=count, size=BLOCK_BYTES)
+        read = 0
+        asked = Blocks(count=count, size=size)
         stream = await self._dendrite(self._peers[0], asked, timeout=None)
         async for piece in stream.chunks():
-            size += len(piece)
+            read += len(piece)
         reply = await stream
-        whole = size == count * BLOCK_BYTES
+        whole = read == count * size
         return whole and reply.is_success and stream.receipt is not None
 
     async def fan_out(self, *, barrier: bool = False) -> dict[str, float]:

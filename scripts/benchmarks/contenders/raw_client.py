@@ -83,18 +83,20 @@ class Client:
 
         return await loads.sample(read, seconds=seconds)
 
-    async def blocks(self, *, count: int, seconds: float) -> dict[str, float]:
+    async def blocks(
+        self, *, count: int, seconds: float, size: int = BLOCK_BYTES
+    ) -> dict[str, float]:
         """Read one large reply after another."""
-        read = partial(self.read_blocks, count)
+        read = partial(self.read_blocks, count, size)
         return await loads.keep_busy(read, at_once=1, seconds=seconds)
 
-    async def read_blocks(self, count: int) -> bool:
+    async def read_blocks(self, count: int, size: int = BLOCK_BYTES) -> bool:
         """Read one large reply; returns whether it is whole."""
-        size = 0
-        async with self._post("Blocks", {"count": count}) as response:
+        read = 0
+        async with self._post("Blocks", {"count": count, "size": size}) as response:
             async for piece in response.content.iter_any():
-                size += len(piece)
-        return size == count * BLOCK_BYTES
+                read += len(piece)
+        return read == count * size
 
     async def fan_out(self) -> dict[str, float]:
         """Ask every peer at once; returns when requests had been written, since the call."""

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from benchmarks import lines
-from benchmarks.payload import BLOCK_BYTES, HELD_FIRST, HELD_LAST, TOKEN, stamp
+from benchmarks.payload import HELD_FIRST, HELD_LAST, TOKEN, stamp
 
 LET_GO = asyncio.Event()
 
@@ -73,7 +73,7 @@ async def held(request: web.Request) -> web.StreamResponse:
 async def blocks(request: web.Request) -> web.StreamResponse:
     """Write large chunks."""
     response, asked = await opened(request)
-    block = b"x" * BLOCK_BYTES
+    block = b"x" * asked["size"]
     for _ in range(asked["count"]):
         await response.write(block)
     await response.write_eof()
