@@ -33,7 +33,7 @@ from .request import Request
 
 __all__ = ["ReplyWriter"]
 
-_GATHER_BYTES = 64 * 1024
+_GATHER_BYTES = 256 * 1024
 _GATHER_S = 0.001
 
 
