@@ -13,15 +13,16 @@ from collections.abc import Callable
 
 from aiohttp.http_exceptions import TransferEncodingError
 
-__all__ = ["ChunkedContent", "Piece"]
+__all__ = ["ChunkedContent", "Piece", "Read"]
 
 Piece = bytes | memoryview
+Read = bytes | bytearray
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _END = b"\r\n"
 _MAX_LINE_BYTES = 8190
 _MAX_TRAILERS = 128
-# From here on a copy costs more than a view of what was read does.
+# From here on a copy costs more than a view does.
 _LONG_BYTES = 4096
 
 
@@ -61,23 +62,39 @@ class ChunkedContent:
         self.held = 0
         self.surplus = False
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: Read, size: int | None = None) -> None:
         """Take the framing off what came.
+
+        Args:
+            data: Where the bytes are; they stay as they are until `keep` or the next `feed`.
+            size: How many there are, from its begin; all, if it is None.
 
         Raises:
             TransferEncodingError: It is no chunked framing. What came before is held.
         """
-        start, size = 0, len(data)
-        while start < size:
+        start, end = 0, len(data) if size is None else size
+        while start < end:
             if self._ended:
                 self.surplus = True
                 return
-            start = self._cut(data, start) if self._left else self._read_line(data, start)
+            cut = self._cut if self._left else self._read_line
+            start = cut(data, start, end)
+
+    def keep(self) -> None:
+        """Copy what is held, so that what was fed may change; short pieces are joined.
+
+        A byte in a piece of its own would cost 40.
+        """
+        pieces = self._pieces
+        if self.held < len(pieces) * _LONG_BYTES:
+            self._pieces = [b"".join(pieces)]
+        else:
+            self._pieces = [bytes(piece) for piece in pieces]
 
     def take(self) -> list[Piece]:
         """Return what came since the last time, in order; none when there is nothing.
 
-        A long piece is a view, which holds all that was read with it until it is let go.
+        A long piece is a view of what was fed, and good for as long as that is.
 
         Raises:
             BaseException: What ended the content early, once all before it was taken.
@@ -104,44 +121,48 @@ class ChunkedContent:
             error.__cause__ = cause
         self._error = error
 
-    def _cut(self, data: bytes, start: int) -> int:
+    def _cut(self, data: Read, start: int, size: int) -> int:
         """Hold what there is of the present chunk, and return where it ends."""
-        end = min(start + self._left, len(data))
+        end = min(start + self._left, size)
         length = end - start
-        # A view holds all that was read with it, so it must be a good share of that.
-        long = length >= _LONG_BYTES and length * 4 >= len(data)
-        self._pieces.append(memoryview(data)[start:end] if long else data[start:end])
+        long = length >= _LONG_BYTES
+        self._pieces.append(memoryview(data)[start:end] if long else bytes(data[start:end]))
         self.held += length
         self._left -= length
         if self._left:
             return end
-        if data.startswith(_END, end):
+        if data.startswith(_END, end, size):
             return end + len(_END)
         self._after_chunk = True
         return end
 
-    def _read_line(self, data: bytes, start: int) -> int:
+    def _read_line(self, data: Read, start: int, size: int) -> int:
         """Read a line of the framing, as far as it has come, and return where it ends."""
-        end = data.find(b"\n", start) + 1
-        line = self._line + data[start : end or len(data)]
+        if not (self._line or self._after_chunk) and self._trailers is None:
+            # A line that is whole and as it should be, as nearly all are.
+            found = _SIZE_LINE.match(data, start, min(start + _MAX_LINE_BYTES, size))
+            if found is not None:
+                self._begin_chunk(found)
+                return found.end()
+        end = data.find(b"\n", start, size) + 1
+        line = self._line + data[start : end or size]
         if len(line) > _MAX_LINE_BYTES:
             raise TransferEncodingError("a line of the chunked framing is too long")
         if not end:
             self._line = line
-            return len(data)
+            return size
         self._line = b""
         if self._after_chunk:
             self._after_chunk = False
             if line != _END:
                 raise TransferEncodingError("a chunk does not end where its size says")
         elif self._trailers is None:
-            self._begin_chunk(line)
+            self._begin_chunk(_SIZE_LINE.fullmatch(line))
         else:
             self._take_trailer(line)
         return end
 
-    def _begin_chunk(self, line: bytes) -> None:
-        found = _SIZE_LINE.fullmatch(line)
+    def _begin_chunk(self, found: re.Match[bytes] | None) -> None:
         if found is None:
             raise TransferEncodingError("a chunk has no size")
         self._left = int(found[1], 16)

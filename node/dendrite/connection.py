@@ -20,7 +20,7 @@ from aiohttp.http import HttpParser, HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from .chunked import ChunkedContent
+from .chunked import ChunkedContent, Read
 
 __all__ = ["Connection", "Content"]
 
@@ -30,6 +30,8 @@ Content = StreamReader | ChunkedContent
 _LOW_WATER_BYTES = 64 * 1024
 # Joined with its head a body costs a copy; apart from it, a small one costs a packet.
 _MAX_JOINED_BYTES = 64 * 1024
+# Of what was read up to so much a copy costs less than working with views does.
+_COPIED_BYTES = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
 _SWITCHING = 101
 _BODILESS = (204, 304)
@@ -37,7 +39,7 @@ _BODILESS = (204, 304)
 _IN_PYTHON = issubclass(HttpResponseParser, HttpParser)
 
 
-class Connection(BaseProtocol):
+class Connection(BaseProtocol, asyncio.BufferedProtocol):
     """Carries one request at a time.
 
     `ask` begins an exchange; then `replied`, or `on_news` and `reply`, give what came. `finish` or
@@ -45,6 +47,8 @@ class Connection(BaseProtocol):
 
     Args:
         loop: The running loop.
+        buffer: What the socket is read into. Nothing stays in it beyond the callback that reads,
+            so all connections of a loop may share one.
 
     Attributes:
         on_news: Called when the head of the reply, more of its content, its end or an error has
@@ -55,6 +59,7 @@ class Connection(BaseProtocol):
     """
 
     __slots__ = (
+        "_buffer",
         "_content",
         "_error",
         "_gone",
@@ -67,8 +72,9 @@ class Connection(BaseProtocol):
         "on_news",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, buffer: bytearray) -> None:
         super().__init__(loop)
+        self._buffer = buffer
         self.on_news: Callable[[], None] | None = None
         self.kept_at = 0.0
         self._message: RawResponseMessage | None = None
@@ -203,24 +209,44 @@ class Connection(BaseProtocol):
             self._poll = select.poll()
             self._poll.register(sock.fileno(), select.POLLIN)
 
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return what to read into; called by the loop."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Parse what came; called by the loop."""
+        if nbytes > _COPIED_BYTES and isinstance(self._content, ChunkedContent):
+            self._receive(self._buffer, nbytes)
+        else:
+            with memoryview(self._buffer) as view:
+                data = bytes(view[:nbytes])
+            self._receive(data, nbytes)
+
     def data_received(self, data: bytes) -> None:
-        """Parse what came; called by the loop, and without data when a reader made room."""
+        """Parse what came; called by aiohttp, and without data when a reader made room."""
+        self._receive(data, len(data))
+
+    def _receive(self, data: Read, size: int) -> None:
         parser = self._parser
         if parser is None:
-            if data and self.transport is not None:
+            if size and self.transport is not None:
                 self.transport.abort()  # nobody asked
             return
         try:
             if isinstance(self._content, ChunkedContent):
-                self._feed(self._content, data)
+                self._feed(self._content, data, size)
             else:
-                self._parse(parser, data)
+                self._parse(parser, bytes(data))
         except Exception as error:  # noqa: BLE001  border: the parser, on a stranger's bytes
+            content = self._content
             self._break_off(error)
-            return
-        if data:
-            self._tell()
-            self._hold_back()
+        else:
+            content = self._content  # whoever is told may end the exchange
+            if size:
+                self._tell()
+                self._hold_back()
+        if isinstance(content, ChunkedContent) and content.held:
+            content.keep()
 
     def _parse(self, parser: HttpParser[Any], data: bytes) -> None:
         streams, self._streams = self._streams, ()
@@ -237,14 +263,14 @@ class Connection(BaseProtocol):
         elif streams and self._message is not None and _is_stream(self._message, streams):
             # Set only when the rest is right: what is broken from the start is no reply.
             self._content, chunks = None, ChunkedContent(self._make_room)
-            self._feed(chunks, rest)
+            self._feed(chunks, rest, len(rest))
             self._content = chunks
             return
         if rest:
             self._parse(parser, rest)
 
-    def _feed(self, content: ChunkedContent, data: bytes) -> None:
-        content.feed(data)
+    def _feed(self, content: ChunkedContent, data: Read, size: int) -> None:
+        content.feed(data, size)
         self._spoilt |= content.surplus
 
     def _hold_back(self) -> None:

@@ -23,6 +23,8 @@ __all__ = ["Connector", "Dial"]
 
 Dial = Callable[[str, int], Awaitable[socket.socket | None]]
 
+# Larger reads are worth their while to a stream that is fast, and keep everybody else waiting.
+_READ_BYTES = 512 * 1024
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
 
@@ -37,8 +39,9 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, *, dial: Dial | None, **options: Any) -> None:
         super().__init__(limit=0, limit_per_host=0, **options)
         self._dial = dial
+        self._new = partial(Connection, self._loop, bytearray(_READ_BYTES))
         # What aiohttp makes for each socket, which need not be its own protocol.
-        self._factory = cast("partial[ResponseHandler]", partial(Connection, self._loop))
+        self._factory = cast("partial[ResponseHandler]", self._new)
 
     async def connected(self, peer: Peer) -> Connection:
         """Return a new connection to a peer, which is the caller's.
@@ -63,7 +66,7 @@ class Connector(aiohttp.TCPConnector):
 
     async def _over(self, sock: socket.socket) -> Connection:
         try:
-            _, made = await self._loop.create_connection(partial(Connection, self._loop), sock=sock)
+            _, made = await self._loop.create_connection(self._new, sock=sock)
         except BaseException:
             sock.close()
             raise

@@ -5,7 +5,7 @@ Rule: no I/O, no clock, no loop; `pump` has those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from node.errors import BadReceipt, BadReply, CallError, StreamInterrupted
 from node.network import Peer
@@ -63,17 +63,17 @@ class Intake:
             except ValueError:
                 raise self._bad("it digests its stream in a way that is not known here") from None
 
-    def take(self, piece: Piece) -> Iterator[list[bytes]]:
+    def take(self, pieces: Sequence[Piece]) -> Iterator[list[bytes]]:
         """Yield the chunks in what came, those that follow each other in one list.
 
         Args:
-            piece: The next bytes.
+            pieces: The next bytes.
 
         Raises:
             CallError: What came is broken, or says that the stream failed; what was yielded
                 before is good.
         """
-        for kind, payloads in self._decoder.runs(piece):
+        for kind, payloads in self._decoder.runs(*pieces):
             if kind is FrameKind.CHUNK:
                 if all(payloads):
                     yield self._count(payloads)

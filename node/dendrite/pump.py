@@ -300,9 +300,8 @@ class Pump:
         """Keep the chunks of one read, count them, and wake the reader once."""
         chunks, held = intake.chunks, self._held_bytes
         try:
-            for piece in pieces:
-                for run in intake.take(piece):
-                    self._keep(run)
+            for run in intake.take(pieces):
+                self._keep(run)
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise

@@ -89,7 +89,7 @@ class FrameDecoder:
         self._closed = False
         self._tag = b""  # of a frame whose tag is not whole
         self._kind: FrameKind | None = None  # of a frame whose payload is not whole
-        self._held: list[bytes | bytearray | memoryview] = []
+        self._held: list[bytes | bytearray] = []
         self._missing = 0
 
     @property
@@ -113,58 +113,73 @@ class FrameDecoder:
             for payload in payloads:
                 yield Frame(kind, payload)
 
-    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
-        """As `feed`, with chunks that follow each other in one list (0.3 us each, not 1.3).
+    def runs(self, *pieces: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        """As `feed` of one piece after another, with chunks that follow each other in one list.
 
-        Of a view only what is of long frames stays a view, until they are whole: cutting small
-        ones out of a view takes longer than copying it does.
+        That takes 0.3 us for a chunk, where a frame each takes 1.3. Nothing of a view is kept, so
+        what it shows may change afterwards. Only long frames are cut out of it: cutting small ones
+        takes longer than copying all of it does.
 
         Raises:
             BadReply: As for `feed`.
         """
         chunks: list[bytes] = []
-        start = 0
-        if type(data) is memoryview and not self._begins_long(data):
-            data = bytes(data)
-        if self._kind is not None:
-            if len(data) < self._missing:
-                self._hold(data)
-                self._missing -= len(data)
-                return
-            start = self._missing
-            kind, payload = self._kind, self._joined(data)
-            if kind is FrameKind.CHUNK:
-                chunks.append(payload)
-            else:
-                yield self._lone(kind, payload)
-        elif self._tag:
-            data = b"".join((self._tag, data))
-            self._tag = b""
-        size = len(data)
-        while size - start >= TAG_BYTES:
-            number, length = _TAG.unpack_from(data, start)
-            end = start + TAG_BYTES + length
-            if number == _CHUNK and end <= size and length <= self._max and not self._closed:
-                cut = data[start + TAG_BYTES : end]
-                chunks.append(cut if type(cut) is bytes else bytes(cut))
-            else:
-                if chunks:
-                    yield FrameKind.CHUNK, chunks
-                    chunks = []
-                kind = self._checked(number, length)
-                if end > size:
-                    self._kind, self._missing = kind, end - size
-                    # A view holds all that was read with it, so a small share is copied.
-                    part = memoryview(data)[start + TAG_BYTES :]
-                    self._hold(part if len(part) * 4 >= size else bytes(part))
-                    return
-                yield self._lone(kind, bytes(data[start + TAG_BYTES : end]))
-            start = end
+        for piece in pieces:
+            data, start = piece, 0
+            if type(data) is memoryview:
+                if (whole := self._whole_chunk(data)) is not None:
+                    chunks.append(whole)
+                    continue
+                if not self._begins_long(data):
+                    data = bytes(data)
+            if self._kind is not None:
+                if len(data) < self._missing:
+                    self._hold(data)
+                    continue
+                start = self._missing
+                kind, payload = self._kind, self._joined(data)
+                if kind is FrameKind.CHUNK:
+                    chunks.append(payload)
+                else:
+                    yield self._lone(kind, payload)
+            elif self._tag:
+                data = b"".join((self._tag, data))
+                self._tag = b""
+            size = len(data)
+            while size - start >= TAG_BYTES:
+                number, length = _TAG.unpack_from(data, start)
+                begin = start + TAG_BYTES
+                start = end = begin + length
+                if number == _CHUNK and length <= self._max and not self._closed:
+                    if end <= size:
+                        cut = data[begin:end]
+                        chunks.append(cut if type(cut) is bytes else bytes(cut))
+                        continue
+                    kind = FrameKind.CHUNK
+                else:
+                    if chunks:
+                        yield FrameKind.CHUNK, chunks
+                        chunks = []
+                    kind = self._checked(number, length)
+                    if end <= size:
+                        yield self._lone(kind, bytes(data[begin:end]))
+                        continue
+                self._kind, self._missing, start = kind, length, size
+                self._hold(data[begin:])
+            self._tag = bytes(data[start:])
+            if self._closed and self._tag:
+                raise BadReply("the peer sent bytes after the end of its stream")
         if chunks:
             yield FrameKind.CHUNK, chunks
-        self._tag = bytes(data[start:])
-        if self._closed and self._tag:
-            raise BadReply("the peer sent bytes after the end of its stream")
+
+    def _whole_chunk(self, view: memoryview) -> bytes | None:
+        """Return the payload if a view is one CHUNK, neither more nor less, as long ones come."""
+        if self._kind is not None or self._tag or self._closed or len(view) < TAG_BYTES:
+            return None
+        number, length = _TAG.unpack_from(view)
+        if number != _CHUNK or TAG_BYTES + length != len(view) or length > self._max:
+            return None
+        return bytes(view[TAG_BYTES:])
 
     def _begins_long(self, view: memoryview) -> bool:
         """Tell whether a long part of a frame is what a view begins with."""
@@ -177,15 +192,15 @@ class FrameDecoder:
 
     def _joined(self, data: bytes | memoryview) -> bytes:
         """Return the payload of the frame that `data` completes."""
-        self._held.append(memoryview(data)[: self._missing])
-        payload = b"".join(self._held)
+        payload = b"".join((*self._held, memoryview(data)[: self._missing]))
         self._kind, self._held, self._missing = None, [], 0
         return payload
 
     def _hold(self, data: bytes | memoryview) -> None:
-        """Keep a part of an unfinished payload; long ones are not copied before they are joined."""
+        """Keep a part of an unfinished payload; a long one is copied once before it is joined."""
+        self._missing -= len(data)
         if len(data) >= _PART_BYTES:
-            self._held.append(data)
+            self._held.append(bytes(data))
         elif self._held and isinstance(self._held[-1], bytearray):
             self._held[-1] += data
         else:

@@ -33,8 +33,11 @@ class StreamDecoder(Protocol):
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes."""
 
-    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
-        """As `feed`: kinds and payloads, where chunks that follow each other may be in one list."""
+    def runs(self, *pieces: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        """As `feed` of one piece after another: kinds and payloads.
+
+        Chunks that follow each other may be in one list.
+        """
 
 
 class _RawDecoder:
@@ -45,8 +48,8 @@ class _RawDecoder:
     def feed(self, data: bytes) -> Iterator[Frame]:
         yield Frame(FrameKind.CHUNK, data)
 
-    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
-        yield FrameKind.CHUNK, [bytes(data)]
+    def runs(self, *pieces: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        yield FrameKind.CHUNK, [bytes(data) for data in pieces]
 
 
 @cache

@@ -100,14 +100,15 @@ class SseDecoder:
         if len(self._held) > self._max:
             raise BadReply(f"the peer sent an event of over {self._max} bytes")
 
-    def runs(self, data: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
-        """As `feed`: kinds, and lists of one payload.
+    def runs(self, *pieces: bytes | memoryview) -> Iterator[tuple[FrameKind, list[bytes]]]:
+        """As `feed` of one piece after another: kinds, and lists of one payload.
 
         Raises:
             BadReply: As `feed`.
         """
-        for kind, payload in self.feed(bytes(data)):
-            yield kind, [payload]
+        for data in pieces:
+            for kind, payload in self.feed(bytes(data)):
+                yield kind, [payload]
 
 
 def _decode_event(block: bytes) -> Frame:

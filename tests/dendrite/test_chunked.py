@@ -50,6 +50,24 @@ def test_content_survives_any_split(chunks: list[bytes], size: int) -> None:
     assert not content.surplus
 
 
+@given(
+    st.lists(st.binary(min_size=1, max_size=20), max_size=6),
+    st.integers(1, 40),
+    st.sampled_from([b"\r\n", b"\n", b"\r", b"5\r\n", b"0\r\n\r\n", b";x\r\n"]),
+)
+def test_what_the_read_before_left_behind_is_not_read_again(
+    chunks: list[bytes], size: int, left: bytes
+) -> None:
+    content = ChunkedContent(lambda: None)
+    found = b""
+    for data in reads_of(chunked(*chunks), size):
+        content.feed(bytearray(data + left), len(data))
+        found += joined(content)
+    assert found == b"".join(chunks)
+    assert content.at_eof()
+    assert not content.surplus
+
+
 def test_sizes_may_be_spelt_as_http_allows() -> None:
     content = content_of(b'0A\r\n0123456789\r\n00a;x=1;y="z"\r\n0123456789\r\n1 \r\n!\r\n')
     assert joined(content) == b"0123456789" * 2 + b"!"
@@ -135,10 +153,20 @@ class Wire(asyncio.Transport):
 
 
 async def asked(wire: Wire) -> Connection:
-    connection = Connection(asyncio.get_running_loop())
+    connection = Connection(asyncio.get_running_loop(), bytearray(2**18))
     connection.connection_made(wire)
     connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", KIND)
     return connection
+
+
+def arrive(connection: Connection, data: bytes) -> None:
+    """Let bytes come as a loop does; what was read before and is read next is in the same place."""
+    buffer = connection.get_buffer(-1)
+    for read in reads_of(data, len(buffer)):
+        buffer[:] = b"\r\n" * (len(buffer) // 2)
+        buffer[: len(read)] = read
+        connection.buffer_updated(len(read))
+    buffer[:] = b"\n0" * (len(buffer) // 2)
 
 
 def the_content(connection: Connection) -> object:
@@ -150,7 +178,7 @@ def the_content(connection: Connection) -> object:
 async def streaming(wire: Wire) -> tuple[Connection, ChunkedContent]:
     """Return a connection on which a stream has begun, and the stream's content."""
     connection = await asked(wire)
-    connection.data_received(HEAD)
+    arrive(connection, HEAD)
     content = the_content(connection)
     assert isinstance(content, ChunkedContent)
     return connection, content
@@ -159,13 +187,13 @@ async def streaming(wire: Wire) -> tuple[Connection, ChunkedContent]:
 async def test_a_peer_is_held_back_until_its_content_is_taken() -> None:
     wire = Wire()
     connection, content = await streaming(wire)
-    connection.data_received(chunked(b"x" * 100_000, end=False))
+    arrive(connection, chunked(b"x" * 100_000, end=False))
     assert wire.calls == []
-    connection.data_received(chunked(b"x" * 100_000, end=False))
+    arrive(connection, chunked(b"x" * 100_000, end=False))
     assert wire.calls == ["pause"]
     content.take()
     assert wire.calls == ["pause", "resume"]
-    connection.data_received(b"0\r\n\r\n")
+    arrive(connection, b"0\r\n\r\n")
     assert connection.finish()
 
 
@@ -174,14 +202,14 @@ async def test_a_peer_whose_content_is_taken_at_once_is_never_held_back() -> Non
     connection, content = await streaming(wire)
     connection.on_news = lambda: content.take().clear()
     for _ in range(3):
-        connection.data_received(chunked(b"x" * 200_000, end=False))
+        arrive(connection, chunked(b"x" * 200_000, end=False))
     assert wire.calls == []
 
 
 @pytest.mark.parametrize("early", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\n\r\n"])
 async def test_what_is_said_before_a_reply_is_passed_over(early: bytes) -> None:
     connection = await asked(Wire())
-    connection.data_received(early + early + HEAD + chunked(b"abc"))
+    arrive(connection, early + early + HEAD + chunked(b"abc"))
     content = the_content(connection)
     assert isinstance(content, ChunkedContent)
     assert joined(content) == b"abc"
@@ -192,7 +220,7 @@ async def test_what_is_said_before_a_reply_is_passed_over(early: bytes) -> None:
 async def test_a_reply_whose_head_comes_in_parts_is_the_same(size: int) -> None:
     connection = await asked(Wire())
     for data in reads_of(HEAD + chunked(b"\r\n\r\n", b"b"), size):
-        connection.data_received(data)
+        arrive(connection, data)
     content = the_content(connection)
     if isinstance(content, ChunkedContent):
         assert joined(content) == b"\r\n\r\nb"
@@ -205,14 +233,14 @@ async def test_a_reply_whose_head_comes_in_parts_is_the_same(size: int) -> None:
 async def test_bytes_beyond_a_stream_end_its_connection(after: bytes) -> None:
     wire = Wire()
     connection = await asked(wire)
-    connection.data_received(HEAD + chunked(b"abc") + after)
+    arrive(connection, HEAD + chunked(b"abc") + after)
     assert not connection.finish()
     assert wire.aborted
 
 
 async def test_a_stream_that_is_cut_says_so() -> None:
     connection = await asked(Wire())
-    connection.data_received(HEAD + chunked(b"abc", end=False))
+    arrive(connection, HEAD + chunked(b"abc", end=False))
     connection.connection_lost(None)
     content = the_content(connection)
     assert isinstance(content, ChunkedContent)
@@ -256,3 +284,33 @@ async def test_long_and_short_chunks_arrive_as_they_were_sent(
     assert reply.is_success, reply.dendrite
     assert stream.kept_chunks == tuple(chunk for chunk in chunks if chunk)
     assert stream.receipt is not None
+
+
+@pytest.mark.parametrize("size", [1, 3000, 5000, 70_000])
+async def test_what_is_held_stays_as_it_came_while_others_are_read(size: int) -> None:
+    buffer = bytearray(2**18)
+    loop = asyncio.get_running_loop()
+    both = [Connection(loop, buffer), Connection(loop, buffer)]
+    contents: list[ChunkedContent] = []
+    for connection in both:
+        connection.connection_made(Wire())
+        connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", KIND)
+        arrive(connection, HEAD)
+        content = the_content(connection)
+        assert isinstance(content, ChunkedContent)
+        contents.append(content)
+    parts = [bytes([number]) * size for number in range(6)]
+    for number, part in enumerate(parts):
+        arrive(both[number % 2], chunked(*[part] * (120_000 // size), end=False))
+    for first, content in enumerate(contents):
+        held = b"".join(content.take())
+        assert held == b"".join(part * (120_000 // size) for part in parts[first::2])
+
+
+async def test_what_came_before_the_framing_broke_stays_as_it_came() -> None:
+    connection, content = await streaming(Wire())
+    arrive(connection, chunked(b"good" * 20_000, end=False) + b"no size\r\n")
+    arrive(connection, b"anything")
+    assert b"".join(content.take()) == b"good" * 20_000
+    with pytest.raises(Exception, match="framing is broken"):
+        content.take()

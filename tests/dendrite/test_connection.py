@@ -52,7 +52,7 @@ class Open:
     def __init__(self) -> None:
         self.socket = Socket()
         self.news = 0
-        self.connection = Connection(asyncio.get_running_loop())
+        self.connection = Connection(asyncio.get_running_loop(), bytearray(2**16))
         self.connection.connection_made(self.socket)
         self.connection.ask(b"head", b"body")
         self.connection.on_news = self.count
@@ -62,7 +62,9 @@ class Open:
 
     def come(self, *data: bytes) -> None:
         for piece in data:
-            self.connection.data_received(piece)
+            buffer = self.connection.get_buffer(-1)
+            buffer[: len(piece)] = piece
+            self.connection.buffer_updated(len(piece))
 
     def content(self) -> aiohttp.StreamReader:
         reply = self.connection.reply()

@@ -35,7 +35,7 @@ class Noted(PhaseClock):
 
 async def test_idle_begins_with_the_first_byte_and_anew_after_each_read(alice: Keypair) -> None:
     loop = asyncio.get_running_loop()
-    connection = Connection(loop)
+    connection = Connection(loop, bytearray(2**16))
     connection.connection_made(asyncio.Transport())
     content = aiohttp.StreamReader(connection, 2**16, loop=loop)
     reply = HttpReply(200, JSON, content, connection, lambda _: None)

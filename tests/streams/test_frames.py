@@ -84,6 +84,20 @@ def test_chunks_that_follow_each_other_come_as_one_run(
     assert (FrameKind.CHUNK, FrameKind.CHUNK) not in itertools.pairwise(kinds)
 
 
+@given(FRAMES, st.lists(st.integers(0, 400), max_size=4), st.sampled_from([bytes, memoryview]))
+def test_pieces_that_came_together_are_one_run_as_well(
+    frames: list[Frame], cuts: list[int], piece: type[bytes | memoryview]
+) -> None:
+    stream = b"".join(encode_frame(*frame) for frame in frames)
+    edges = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    decoder = FrameDecoder()
+    runs = list(decoder.runs(*(piece(stream[a:b]) for a, b in itertools.pairwise(edges))))
+    assert [Frame(kind, each) for kind, payloads in runs for each in payloads] == frames
+    assert (FrameKind.CHUNK, FrameKind.CHUNK) not in itertools.pairwise(kind for kind, _ in runs)
+    assert all(type(each) is bytes for _, payloads in runs for each in payloads)
+    assert not decoder.mid_frame
+
+
 @given(st.binary())
 def test_garbage_gives_frames_or_a_bad_reply(data: bytes) -> None:
     decoder = FrameDecoder(max_frame_bytes=1000)
