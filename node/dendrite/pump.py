@@ -42,6 +42,8 @@ _HIGH_WATER_BYTES = 256 * 1024
 # Pieces that are short together are joined: a call for each costs more than the copy.
 _JOINED_BYTES = 16 * 1024
 _LOW_WATER_BYTES = 64 * 1024
+# What a chunk costs beside its bytes. Uncounted, chunks of 2 bytes would hold 20 times the limit.
+_CHUNK_COST_BYTES = 48
 _CLOSED = "its reader closed the stream"
 
 
@@ -180,7 +182,7 @@ class Pump:
         if not self._chunks:
             return b""
         chunk = self._chunks.popleft()
-        self._held_bytes -= len(chunk)
+        self._held_bytes -= len(chunk) + _CHUNK_COST_BYTES
         if self._full and self._held_bytes <= _LOW_WATER_BYTES:
             self._full = False
             self._on_news()
@@ -298,21 +300,24 @@ class Pump:
 
     def _take(self, intake: Intake, pieces: Sequence[Piece]) -> None:
         """Keep the chunks of one read, count them, and wake the reader once."""
-        chunks, held = intake.chunks, self._held_bytes
+        chunks, size = intake.chunks, 0
         try:
             for run in intake.take(pieces):
-                self._keep(run)
+                size += self._keep(run)
         except CallError as error:
             error.peer = error.peer or str(self._peer)
             raise
         finally:
-            self.timing.count(intake.chunks - chunks, self._held_bytes - held)
+            self.timing.count(intake.chunks - chunks, size)
             self._wake()
 
-    def _keep(self, chunks: list[bytes]) -> None:
+    def _keep(self, chunks: list[bytes]) -> int:
+        """Queue chunks, and return how many bytes they have."""
+        size = sum(map(len, chunks))
         self._chunks += chunks
-        self._held_bytes += sum(map(len, chunks))
+        self._held_bytes += size + len(chunks) * _CHUNK_COST_BYTES
         self._full = self._held_bytes > _HIGH_WATER_BYTES
+        return size
 
     def _finish(self, error: BaseException | None) -> None:
         """End the pump, with an error or without, and the exchange with it."""

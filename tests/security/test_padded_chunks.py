@@ -8,6 +8,7 @@ each byte.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -118,6 +119,34 @@ async def test_a_reader_that_keeps_all_chunks_keeps_nothing_beside_them(
     assert final.is_success, final.dendrite
     assert stream.kept_chunks == (payload,) * count
     assert held < MOST * count * len(payload), f"{held / 2**20:.1f} MiB"
+
+
+async def test_tiny_chunks_that_nobody_takes_hold_little_more_than_long_ones(
+    alice: Keypair, held_bytes: Callable[[], int]
+) -> None:
+    block = chunked(encode_frame(FrameKind.CHUNK, b"ab") * 10_000, end=False)
+    held_back = asyncio.Event()
+    measured = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                writer.write(block)
+                await asyncio.wait_for(writer.drain(), 0.5)
+        held_back.set()
+        await measured.wait()
+
+    async with scripted_peer(script, alice.ss58_address) as peer, Dendrite(alice) as dendrite:
+        stream = await dendrite.stream(peer, Words(), timeout=60)
+        chunks = stream.chunks()
+        async with asyncio.timeout(60):
+            assert await anext(chunks) == "ab"
+            await held_back.wait()
+        held = held_bytes()
+        measured.set()
+    assert held < 4 * 2**20, f"{held / 2**20:.1f} MiB"  # most of it is of one read
 
 
 @pytest.mark.parametrize("chunk_bytes", [4096, 5000, 16_384, 65_536])
