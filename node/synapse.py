@@ -422,6 +422,8 @@ class ChunkEncoder:
         """
         if isinstance(chunk, str):
             return chunk.encode()
+        if type(chunk) is bytes:
+            return chunk
         if isinstance(chunk, bytes | bytearray | memoryview):
             return bytes(chunk)
         if isinstance(chunk, BaseModel):
