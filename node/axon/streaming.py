@@ -9,6 +9,9 @@ leave together, in one write after the first turn without one: a write for each 
 gathering it 0.6 us. So a chunk waits only while its own forward has more. Where that goes on,
 chunks leave after a millisecond; and what comes a millisecond after the last write leaves at once.
 `raw` gathers nothing, since old peers may take each read for a chunk.
+
+A forward that never awaits, while its reader keeps up, would keep the event loop to itself for as
+long as it yields; after ten milliseconds of that the others have a turn.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ __all__ = ["ReplyWriter"]
 
 _GATHER_BYTES = 256 * 1024
 _GATHER_S = 0.001
+_TURN_S = 0.01
 
 
 class ReplyWriter:
@@ -82,6 +86,7 @@ class ReplyWriter:
         self._gathered_bytes = 0
         self._gather_s = 0.0 if mode is StreamMode.RAW else _GATHER_S
         self._flush_due = False
+        self._turned_at = 0.0  # when the loop last had a turn, where a flush is due
         self._looked_at = 0
         self._flushed_at = -math.inf
         self.bytes = 0
@@ -124,11 +129,13 @@ class ReplyWriter:
             self._put_gathered()
         elif time.monotonic() - self._flushed_at >= self._gather_s:
             self.flush()
-        elif not self._flush_due:
-            self._flush_due = True
+        if not self._flush_due:
+            self._flush_due, self._turned_at = True, time.monotonic()
             self._loop.call_soon(self._flush_when_quiet)
         if self._request.writing_paused or self.reader_gone:
             await self._drain()
+        elif self._flushed_at - self._turned_at > _TURN_S:
+            await asyncio.sleep(0)
 
     def flush(self) -> None:
         """Give what has gathered to the transport, without waiting; if that is closed, nobody."""
@@ -234,8 +241,8 @@ class ReplyWriter:
 
     def _flush_when_quiet(self) -> None:
         """Flush after a turn that brought no chunk, or when the first one has waited enough."""
-        gathered = len(self._gathered)
-        if gathered > self._looked_at and time.monotonic() - self._flushed_at < self._gather_s:
+        gathered, self._turned_at = len(self._gathered), time.monotonic()
+        if gathered > self._looked_at and self._turned_at - self._flushed_at < self._gather_s:
             self._looked_at = gathered
             self._loop.call_soon(self._flush_when_quiet)
             return

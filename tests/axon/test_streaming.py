@@ -84,6 +84,36 @@ async def test_chunks_leave_where_there_is_one_in_every_turn(
         seen.set()
 
 
+@pytest.mark.parametrize("mode", ["frames", "sse", "raw"])
+@pytest.mark.parametrize("chunk_s", [0.0001, 0.004])
+async def test_a_forward_that_never_awaits_does_not_keep_the_loop_to_itself(
+    axon: Axon, alice: Keypair, mode: str, chunk_s: float
+) -> None:
+    turn, at_chunk = 0, list[int]()
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def words(synapse: Words) -> AsyncIterator[str]:
+        for _ in range(synapse.count):
+            end = time.perf_counter() + chunk_s
+            while time.perf_counter() < end:
+                pass
+            at_chunk.append(turn)
+            yield "word "
+
+    waiting = asyncio.create_task(others())
+    async with axon.attach(words), await RawConnection.open(axon.port) as connection:
+        await connection.send(words_request(alice, axon, mode, count=round(0.2 / chunk_s)))
+        reply = await connection.read_reply()
+    waiting.cancel()
+    assert reply.complete
+    assert len(set(at_chunk)) > 5  # in 0.2 s
+
+
 async def test_gathered_frames_are_whole_and_in_order(axon: Axon, alice: Keypair) -> None:
     chunks = [b"a", b"", "é".encode(), b"x" * 70_000, b"b", b"y" * 65_536, b"c"]
 
