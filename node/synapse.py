@@ -411,6 +411,10 @@ class StreamingReply:
         self.synapse = synapse
 
 
+# Written where it is used, the union would be made again for each chunk.
+_BYTES = bytes | bytearray | memoryview
+
+
 class ChunkEncoder:
     """Turns what a forward yields into the bytes of chunks, for one stream."""
 
@@ -422,9 +426,7 @@ class ChunkEncoder:
         """
         if isinstance(chunk, str):
             return chunk.encode()
-        if type(chunk) is bytes:
-            return chunk
-        if isinstance(chunk, bytes | bytearray | memoryview):
+        if isinstance(chunk, _BYTES):
             return bytes(chunk)
         if isinstance(chunk, BaseModel):
             return chunk.model_dump_json().encode()

@@ -24,6 +24,7 @@ from node.errors import BadReceipt, ConfigError, InvalidAddress
 from node.keys.ss58 import ss58_decode
 from node.keys.storage import prepared_file, publish
 from node.wire.receipt import Receipt
+from node.wire.signed import digest_of_request
 
 __all__ = ["Findings", "RequestLines", "SavedReply", "check_can_save", "moment_of"]
 
@@ -194,7 +195,7 @@ class SavedReply:
     def _check_request(self) -> bool:
         if self.request is None:
             return False
-        self.receipt.check_request(_sha256(self.request))
+        self.receipt.check_request(digest_of_request(self.request))
         return True
 
     def _check_request_ends(self) -> bool:

@@ -126,12 +126,8 @@ class FrameDecoder:
         chunks: list[bytes] = []
         for piece in pieces:
             data, start = piece, 0
-            if type(data) is memoryview:
-                if (whole := self._whole_chunk(data)) is not None:
-                    chunks.append(whole)
-                    continue
-                if not self._begins_long(data):
-                    data = bytes(data)
+            if type(data) is memoryview and not self._begins_long(data):
+                data = bytes(data)
             if self._kind is not None:
                 if len(data) < self._missing:
                     self._hold(data)
@@ -171,15 +167,6 @@ class FrameDecoder:
                 raise BadReply("the peer sent bytes after the end of its stream")
         if chunks:
             yield FrameKind.CHUNK, chunks
-
-    def _whole_chunk(self, view: memoryview) -> bytes | None:
-        """Return the payload if a view is one CHUNK, neither more nor less, as long ones come."""
-        if self._kind is not None or self._tag or self._closed or len(view) < TAG_BYTES:
-            return None
-        number, length = _TAG.unpack_from(view)
-        if number != _CHUNK or TAG_BYTES + length != len(view) or length > self._max:
-            return None
-        return bytes(view[TAG_BYTES:])
 
     def _begins_long(self, view: memoryview) -> bool:
         """Tell whether a long part of a frame is what a view begins with."""

@@ -13,7 +13,7 @@ from .program import BenchError, Child, running
 from .rounds import Rounds, alternate
 from .sizes import Sizes
 
-__all__ = ["Contest", "Pair", "check_done"]
+__all__ = ["Contest", "Pair", "check_done", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,33 @@ class Contest:
                     pairs[name].pause()
 
             return await alternate(list(pairs), self.sizes.rounds, turn)
+
+
+async def loaded(pair: Pair, load: str, **settings: Any) -> dict[str, float]:
+    """Put a load on a pair, and return what its client measured and what it cost.
+
+    Args:
+        pair: Whose turn it is.
+        load: What the client is asked for.
+        settings: Of the load.
+
+    Returns:
+        What the client returned, and the processor seconds of the server (`server_cpu_s`) and of
+        both ends (`both_cpu_s`).
+
+    Raises:
+        BenchError: It failed.
+    """
+    before = await pair.server.ask("usage")
+    found = await pair.client.ask(load, **settings)
+    after = await pair.server.ask("usage")
+    check_done(pair, found)
+    server_cpu_s = after["cpu_s"] - before["cpu_s"]
+    return {
+        **found,
+        "server_cpu_s": server_cpu_s,
+        "both_cpu_s": server_cpu_s + found["cpu_s"],
+    }
 
 
 def check_done(pair: Pair, load: Mapping[str, float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.contenders.catalogue import CONTENDERS, GANGLION, RAW
-from benchmarks.contest import Contest, Pair, check_done
+from benchmarks.contest import Contest, Pair, loaded
 from benchmarks.figures import Figure, at_least, rate, ratio
 from benchmarks.payload import BLOCK_BYTES
 from benchmarks.rounds import Rounds
@@ -54,15 +54,8 @@ async def _one_size(contest: Contest, pair: Pair, size: int) -> dict[str, float]
     count = max(1, contest.sizes.blocks * BLOCK_BYTES // size)
     warm = max(1, count // 20)
     await pair.client.ask("blocks", count=warm, seconds=0.01, size=size)
-    before = await pair.server.ask("usage")
-    load = await pair.client.ask("blocks", count=count, seconds=contest.sizes.turn_s, size=size)
-    after = await pair.server.ask("usage")
-    check_done(pair, load)
-    return {
-        **load,
-        "bytes": load["calls"] * count * size,
-        "both_cpu_s": after["cpu_s"] - before["cpu_s"] + load["cpu_s"],
-    }
+    load = await loaded(pair, "blocks", count=count, seconds=contest.sizes.turn_s, size=size)
+    return {**load, "bytes": load["calls"] * count * size}
 
 
 def _title(contest: Contest, kib: int) -> str:

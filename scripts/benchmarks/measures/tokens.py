@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.contenders.catalogue import CONTENDERS, GANGLION, GRPC, RAW, SDK
-from benchmarks.contest import Contest, Pair, check_done
+from benchmarks.contest import Contest, Pair, loaded
 from benchmarks.figures import Figure, Target, at_least, rate, ratio
 from benchmarks.rounds import Rounds
 
@@ -34,17 +34,8 @@ async def _measure(contest: Contest, route: str) -> Rounds:
     async def take(pair: Pair) -> Mapping[str, float]:
         warm = max(1, sizes.tokens // 10)
         await pair.client.ask("tokens", route=route, count=warm, seconds=0.01)
-        before = await pair.server.ask("usage")
-        load = await pair.client.ask(
-            "tokens", route=route, count=sizes.tokens, seconds=sizes.turn_s
-        )
-        after = await pair.server.ask("usage")
-        check_done(pair, load)
-        return {
-            **load,
-            "tokens": load["calls"] * sizes.tokens,
-            "both_cpu_s": after["cpu_s"] - before["cpu_s"] + load["cpu_s"],
-        }
+        load = await loaded(pair, "tokens", route=route, count=sizes.tokens, seconds=sizes.turn_s)
+        return {**load, "tokens": load["calls"] * sizes.tokens}
 
     return await contest.alternate(entrants, take)
 

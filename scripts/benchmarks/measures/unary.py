@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.contenders.catalogue import CONTENDERS, GANGLION, GRPC, RAW, RECEIPTED, SDK
-from benchmarks.contest import Contest, Pair, check_done
+from benchmarks.contest import Contest, Pair, loaded
 from benchmarks.figures import Figure, Target, at_least, at_most, rate, ratio
 from benchmarks.rounds import Rounds
 
@@ -40,15 +40,8 @@ async def _measure(contest: Contest, *, at_once: int) -> Rounds:
         verify = 0.0
         if pair.contender.programs == "ganglion":
             verify = (await pair.server.ask("verify_cost", count=_VERIFICATIONS))["verify_s"]
-        before = await pair.server.ask("usage")
-        load = await pair.client.ask("unary", at_once=at_once, seconds=sizes.turn_s)
-        after = await pair.server.ask("usage")
-        check_done(pair, load)
-        return {
-            **load,
-            "server_cpu_s": after["cpu_s"] - before["cpu_s"],
-            "verify_s": verify,
-        }
+        load = await loaded(pair, "unary", at_once=at_once, seconds=sizes.turn_s)
+        return {**load, "verify_s": verify}
 
     return await contest.alternate(ENTRANTS, take)
 
