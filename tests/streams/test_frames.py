@@ -98,6 +98,21 @@ def test_pieces_that_came_together_are_one_run_as_well(
     assert not decoder.mid_frame
 
 
+@pytest.mark.parametrize("cut", [2, 5, 100, 5000, 19_000])
+def test_what_a_view_showed_may_change_afterwards(cut: int) -> None:
+    frames = [Frame(FrameKind.CHUNK, bytes([number]) * 10_000) for number in range(4)]
+    stream = b"".join(encode_frame(*frame) for frame in frames)
+    decoder, buffer = FrameDecoder(), bytearray(cut)
+    found: list[bytes] = []
+    for start in range(0, len(stream), cut):
+        part = stream[start : start + cut]
+        buffer[: len(part)] = part
+        for _, payloads in decoder.runs(memoryview(buffer)[: len(part)]):
+            found += payloads
+        buffer[:] = bytes([255]) * cut
+    assert found == [payload for _, payload in frames]
+
+
 @given(st.binary())
 def test_garbage_gives_frames_or_a_bad_reply(data: bytes) -> None:
     decoder = FrameDecoder(max_frame_bytes=1000)
