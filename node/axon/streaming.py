@@ -119,22 +119,21 @@ class ReplyWriter:
             StreamMisuse: It can't be a chunk of this stream, or is over 16 MiB.
             ConnectionError: The reader has gone.
         """
-        chunk = self._encoder.encode(item)
-        if not chunk:
-            return
-        self._gathered.append(chunk)
-        self._gathered_bytes += len(chunk)
-        self.bytes += len(chunk)
-        if not self.reply.started or self._gathered_bytes >= _GATHER_BYTES:
-            self._put_gathered()
-        elif time.monotonic() - self._flushed_at >= self._gather_s:
-            self.flush()
+        chunk, now = self._encoder.encode(item), time.monotonic()
+        if chunk:
+            self._gathered.append(chunk)
+            self._gathered_bytes += len(chunk)
+            self.bytes += len(chunk)
+            if not self.reply.started or self._gathered_bytes >= _GATHER_BYTES:
+                self._put_gathered()
+            elif now - self._flushed_at >= self._gather_s:
+                self.flush()
         if not self._flush_due:
-            self._flush_due, self._turned_at = True, time.monotonic()
+            self._flush_due, self._turned_at = True, now
             self._loop.call_soon(self._flush_when_quiet)
         if self._request.writing_paused or self.reader_gone:
             await self._drain()
-        elif self._flushed_at - self._turned_at > _TURN_S:
+        elif now - self._turned_at > _TURN_S:
             await asyncio.sleep(0)
 
     def flush(self) -> None:

@@ -86,8 +86,9 @@ async def test_chunks_leave_where_there_is_one_in_every_turn(
 
 @pytest.mark.parametrize("mode", ["frames", "sse", "raw"])
 @pytest.mark.parametrize("chunk_s", [0.0001, 0.004])
+@pytest.mark.parametrize("chunk", ["word ", ""])
 async def test_a_forward_that_never_awaits_does_not_keep_the_loop_to_itself(
-    axon: Axon, alice: Keypair, mode: str, chunk_s: float
+    axon: Axon, alice: Keypair, mode: str, chunk_s: float, chunk: str
 ) -> None:
     turn, at_chunk = 0, list[int]()
 
@@ -103,7 +104,7 @@ async def test_a_forward_that_never_awaits_does_not_keep_the_loop_to_itself(
             while time.perf_counter() < end:
                 pass
             at_chunk.append(turn)
-            yield "word "
+            yield chunk
 
     waiting = asyncio.create_task(others())
     async with axon.attach(words), await RawConnection.open(axon.port) as connection:
