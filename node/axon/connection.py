@@ -33,9 +33,11 @@ logger = logging.getLogger(__name__)
 
 # Joined with its head a body costs a copy; apart from it, a small one costs a packet.
 _MAX_JOINED_BYTES = 64 * 1024
+# As much as asyncio reads at once.
+_READ_BYTES = 256 * 1024
 
 
-class Connection(web.RequestHandler):
+class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     """Reads requests one after another and writes their replies in the same order.
 
     A request starts when the body before it has ended and the reply before it has left, but for
@@ -44,14 +46,19 @@ class Connection(web.RequestHandler):
 
     Args:
         manager: The server that it is one of.
+        buffer: What the socket is read into. Nothing stays in it beyond the callback that reads,
+            so all connections of a server share one.
         stall_s: Seconds after which a client that takes nothing of a reply is cut off.
         options: As for aiohttp's `web.Server`.
     """
 
-    __slots__ = ("_context", "_stall_s")
+    __slots__ = ("_buffer", "_context", "_stall_s")
 
-    def __init__(self, manager: web.Server, *, stall_s: float, **options: Any) -> None:
+    def __init__(
+        self, manager: web.Server, buffer: bytearray, *, stall_s: float, **options: Any
+    ) -> None:
         super().__init__(manager, **options)
+        self._buffer = buffer
         self._stall_s = stall_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,6 +68,16 @@ class Connection(web.RequestHandler):
 
     async def start(self) -> None:
         """Do nothing: a request gets a task when it is there, so none waits for it."""
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return what to read into; called by the loop."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what came; called by the loop."""
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:nbytes])
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, tell of a body that it breaks, and start on a request if none runs.
@@ -285,6 +302,7 @@ class ConnectionServer(web.Server):
     def __init__(self, answer: Answer, *, stall_s: float, **options: Any) -> None:
         super().__init__(answer, **options)  # type: ignore[arg-type]  # ours has its own request
         self._stall_s = stall_s
+        self._buffer = bytearray(_READ_BYTES)
 
     @property
     def has_unsent(self) -> bool:
@@ -312,7 +330,9 @@ class ConnectionServer(web.Server):
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
-        return Connection(self, stall_s=self._stall_s, loop=self._loop, **self._kwargs)
+        return Connection(
+            self, self._buffer, stall_s=self._stall_s, loop=self._loop, **self._kwargs
+        )
 
 
 def _start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -73,6 +75,29 @@ async def test_more_pipelined_requests_than_may_wait_are_all_answered(axon: Axon
         await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * count)
         statuses = [(await connection.read_reply()).status for _ in range(count)]
     assert statuses == [200] * count
+
+
+async def test_what_comes_on_several_connections_by_turns_stays_apart(
+    axon: Axon, alice: Keypair
+) -> None:
+    """All are read into one buffer."""
+    texts = ["a" * 3, "b" * 90_000, "c" * 300_000]
+
+    async def echo(synapse: Echo) -> Echo:
+        return synapse
+
+    async with axon.attach(echo), AsyncExitStack() as stack:
+        connections = [
+            await stack.enter_async_context(await RawConnection.open(axon.port)) for _ in texts
+        ]
+        requests = [request_of(alice, axon, json.dumps({"text": text}).encode()) for text in texts]
+        for part in range(5):
+            for connection, request in zip(connections, requests, strict=True):
+                size = len(request) // 5 + 1
+                await connection.send(request[part * size : (part + 1) * size])
+                await asyncio.sleep(0)
+        replies = [await connection.read_reply() for connection in connections]
+    assert [reply.json()["text"] for reply in replies] == texts
 
 
 @pytest.mark.parametrize(
