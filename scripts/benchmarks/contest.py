@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .contenders.catalogue import Contender
 from .program import BenchError, Child, running
-from .rounds import Rounds, alternate
+from .rounds import Rounds, Turn, alternate, spans
 from .sizes import Sizes
 
 __all__ = ["Contest", "Pair", "check_done", "loaded"]
@@ -118,35 +119,42 @@ class Contest:
         *,
         servers: int = 1,
         server: Mapping[str, Any] | None = None,
+        starts: int | None = None,
     ) -> Rounds:
         """Start the contenders that take part, and let each have its turn in each round.
 
-        Those whose turn it is not are paused.
+        Those whose turn it is not are paused. They are started anew a few times: where a process
+        has its memory makes it up to a tenth faster or slower for as long as it lives.
 
         Args:
             contenders: Who could take part.
             take: Takes one turn.
             servers: How many server programs each has.
             server: Settings of each server program.
+            starts: How often they are started, where that is not as this run's sizes say.
 
         Raises:
             BenchError: A turn failed.
         """
-        async with AsyncExitStack() as stack:
-            pairs: dict[str, Pair] = {}
-            for contender in self.taking_part(contenders):
-                pair = self.pair(contender, servers=servers, server=server)
-                pairs[contender.name] = await stack.enter_async_context(pair)
-                pairs[contender.name].pause()
+        turns: list[Turn] = []
+        for numbers in spans(self.sizes.rounds, starts or self.sizes.starts):
+            async with AsyncExitStack() as stack:
+                pairs: dict[str, Pair] = {}
+                for contender in self.taking_part(contenders):
+                    pair = self.pair(contender, servers=servers, server=server)
+                    pairs[contender.name] = await stack.enter_async_context(pair)
+                    pairs[contender.name].pause()
+                turns += await alternate(list(pairs), numbers, partial(_take_turn, pairs, take))
+        return Rounds(turns)
 
-            async def turn(name: str) -> Mapping[str, float]:
-                pairs[name].resume()
-                try:
-                    return await take(pairs[name])
-                finally:
-                    pairs[name].pause()
 
-            return await alternate(list(pairs), self.sizes.rounds, turn)
+async def _take_turn(pairs: Mapping[str, Pair], take: Take, name: str) -> Mapping[str, float]:
+    """Let one contender go on for as long as its turn takes."""
+    pairs[name].resume()
+    try:
+        return await take(pairs[name])
+    finally:
+        pairs[name].pause()
 
 
 async def loaded(pair: Pair, load: str, **settings: Any) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Rounds", "Turn", "alternate"]
+__all__ = ["Rounds", "Turn", "alternate", "spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,26 @@ class Rounds:
 
 async def alternate(
     names: Sequence[str],
-    rounds: int,
+    numbers: range,
     take: Callable[[str], Awaitable[Mapping[str, float]]],
-) -> Rounds:
-    """Let each contender have its turn in each round.
+) -> list[Turn]:
+    """Let each contender have its turn in each round, and return the turns in their order.
 
     Every other round goes backwards, so that what drifts on the machine favours nobody.
 
     Args:
         names: The contenders.
-        rounds: How many.
+        numbers: Those of the rounds.
         take: Takes the turn of one.
     """
-    turns = [
+    return [
         Turn(number, name, await take(name))
-        for number in range(rounds)
+        for number in numbers
         for name in (names if number % 2 == 0 else reversed(names))
     ]
-    return Rounds(turns)
+
+
+def spans(rounds: int, count: int) -> list[range]:
+    """Return the numbers of all rounds in `count` spans, fewer where there are not so many."""
+    length = max(1, math.ceil(rounds / count))
+    return [range(at, min(at + length, rounds)) for at in range(0, rounds, length)]

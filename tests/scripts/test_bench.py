@@ -28,7 +28,7 @@ from benchmarks.measures.open_streams import possible_streams
 from benchmarks.measures.unary import figures_of
 from benchmarks.page import fill_page
 from benchmarks.program import BenchError, Child, running
-from benchmarks.rounds import Rounds, Turn, alternate
+from benchmarks.rounds import Rounds, Turn, alternate, spans
 from benchmarks.sizes import QUICK
 from benchmarks.table import markdown_table, shown
 from benchmarks.take import take
@@ -36,7 +36,7 @@ from benchmarks.take import take
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "scripts" / "benchmarks"
 TINY = dataclasses.replace(
-    QUICK, rounds=2, turn_s=0.02, warm_s=0.0, at_once=2, tokens=20, streams=12, blocks=4
+    QUICK, rounds=2, starts=2, turn_s=0.02, warm_s=0.0, at_once=2, tokens=20, streams=12, blocks=4
 )
 TAKEN = ("unary", "tokens", "blocks", "open_streams")
 
@@ -124,12 +124,37 @@ async def test_every_other_round_goes_backwards() -> None:
         order.append(name)
         return {"calls": len(order), "seconds": 2}
 
-    rounds = await alternate(["a", "b", "c"], 3, turn)
+    rounds = Rounds(await alternate(["a", "b", "c"], range(3), turn))
     assert "".join(order) == "abccbaabc"
     assert rounds.of("b", "calls") == [2, 5, 8]
     assert rate(rounds, "c", "calls", "seconds") == [1.5, 2, 4.5]
     assert "a" in rounds
     assert "d" not in rounds
+
+
+@pytest.mark.parametrize("rounds", range(1, 20))
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_spans_are_all_rounds_in_order(rounds: int, count: int) -> None:
+    found = spans(rounds, count)
+    assert [number for span in found for number in span] == list(range(rounds))
+    assert all(found)
+    assert len(found) <= count
+    assert {len(span) for span in found[:-1]} <= {len(found[0])}
+
+
+async def test_programs_are_started_anew_between_rounds(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    async def take(pair: Pair) -> Mapping[str, float]:
+        seen.append(pair.server.pid)
+        return {}
+
+    contest = Contest(dataclasses.replace(TINY, rounds=5, starts=3), frozenset({"raw"}), tmp_path)
+    rounds = await contest.alternate([RAW], take)
+    assert [turn.number for turn in rounds] == list(range(5))
+    first, second, third = seen[0], seen[2], seen[4]
+    assert seen == [first, first, second, second, third]
+    assert len({first, second, third}) == 3
 
 
 @pytest.mark.parametrize(

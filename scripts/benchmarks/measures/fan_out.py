@@ -28,7 +28,11 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
         return result
 
     rounds = await contest.alternate(
-        (GANGLION, RAW, SDK), take, servers=servers, server={"peers": sizes.peers // servers}
+        (GANGLION, RAW, SDK),
+        take,
+        servers=servers,
+        server={"peers": sizes.peers // servers},
+        starts=1,
     )
     return rounds, _figures(rounds, sizes.peers)
 

@@ -37,7 +37,7 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
             return await _turn(pair, streams)
 
     names = [each.name for each in contest.taking_part((RAW, GANGLION))]
-    rounds = await alternate(names, contest.sizes.memory_rounds, take)
+    rounds = Rounds(await alternate(names, range(contest.sizes.memory_rounds), take))
     return rounds, _figures(rounds, streams)
 
 
