@@ -1,7 +1,7 @@
 # Built in one stage, run in another without pip's caches or compilers.
 #   docker build -t ganglion .
 #   docker run -p 8091:8091 -v ~/.bittensor/wallets:/wallets:ro ganglion miner --netuid 8 ...
-FROM python:3.12-slim AS build
+FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/ganglion
 COPY setup.cfg pyproject.toml README.md LICENSE ./
@@ -9,7 +9,7 @@ COPY node ./node
 COPY protocols ./protocols
 RUN /opt/ganglion/bin/pip install --no-cache-dir .
 
-FROM python:3.12-slim
+FROM python:3.13-slim
 RUN useradd --create-home --uid 10001 node
 COPY --from=build /opt/ganglion /opt/ganglion
 COPY config /etc/ganglion
