@@ -49,8 +49,8 @@ async def alternate(
     names: Sequence[str],
     numbers: range,
     take: Callable[[str], Awaitable[Mapping[str, float]]],
-) -> list[Turn]:
-    """Let each contender have its turn in each round, and return the turns in their order.
+) -> Rounds:
+    """Let each contender have its turn in each round.
 
     Every other round goes backwards, so that what drifts on the machine favours nobody.
 
@@ -59,11 +59,12 @@ async def alternate(
         numbers: Those of the rounds.
         take: Takes the turn of one.
     """
-    return [
+    turns = [
         Turn(number, name, await take(name))
         for number in numbers
         for name in (names if number % 2 == 0 else reversed(names))
     ]
+    return Rounds(turns)
 
 
 def spans(rounds: int, count: int) -> list[range]:

@@ -124,7 +124,7 @@ async def test_every_other_round_goes_backwards() -> None:
         order.append(name)
         return {"calls": len(order), "seconds": 2}
 
-    rounds = Rounds(await alternate(["a", "b", "c"], range(3), turn))
+    rounds = await alternate(["a", "b", "c"], range(3), turn)
     assert "".join(order) == "abccbaabc"
     assert rounds.of("b", "calls") == [2, 5, 8]
     assert rate(rounds, "c", "calls", "seconds") == [1.5, 2, 4.5]

@@ -35,7 +35,7 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
                 "made": await pair.server.ask("blocks_made") - made - 4,
             }
 
-    rounds = Rounds(await alternate([GANGLION.name], range(1), take))
+    rounds = await alternate([GANGLION.name], range(1), take)
     return rounds, _figures(rounds, count)
 
 

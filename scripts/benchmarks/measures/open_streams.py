@@ -37,7 +37,7 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
             return await _turn(pair, streams)
 
     names = [each.name for each in contest.taking_part((RAW, GANGLION))]
-    rounds = Rounds(await alternate(names, range(contest.sizes.memory_rounds), take))
+    rounds = await alternate(names, range(contest.sizes.memory_rounds), take)
     return rounds, _figures(rounds, streams)
 
 

@@ -47,7 +47,7 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
 
     for name in COMMANDS:
         await take(name)  # files are in the page cache, and compiled
-    rounds = Rounds(await alternate(list(COMMANDS), range(contest.sizes.rounds), take))
+    rounds = await alternate(list(COMMANDS), range(contest.sizes.rounds), take)
     return rounds, [
         Figure(f"start_up.{name}_s", title, "s", tuple(rounds.of(name, "seconds")), target)
         for name, (title, _, target) in COMMANDS.items()
