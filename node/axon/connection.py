@@ -75,9 +75,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what came; called by the loop."""
-        with memoryview(self._buffer) as view:
-            data = bytes(view[:nbytes])
-        self.data_received(data)
+        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, tell of a body that it breaks, and start on a request if none runs.

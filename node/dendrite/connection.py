@@ -218,9 +218,7 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
         if nbytes > _COPIED_BYTES and isinstance(self._content, ChunkedContent):
             self._receive(self._buffer, nbytes)
         else:
-            with memoryview(self._buffer) as view:
-                data = bytes(view[:nbytes])
-            self._receive(data, nbytes)
+            self._receive(bytes(memoryview(self._buffer)[:nbytes]), nbytes)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; called by aiohttp, and without data when a reader made room."""
