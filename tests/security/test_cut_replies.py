@@ -29,23 +29,37 @@ async def served(bob: Keypair) -> AsyncIterator[Axon]:
 
 
 class CuttingProxy:
-    """Passes a request on to the axon, and back only so many bytes of the reply."""
+    """Passes the first request on to the axon, and back only so many bytes of its reply.
+
+    All later requests get so many bytes of that same reply. Another may be longer or shorter:
+    words share a chunk of HTTP or do not, by the time that passes between them.
+    """
 
     def __init__(self, axon: Axon) -> None:
         self._axon = axon
-        self.length = 0
+        self._reply = b""
         self.keep = 0
 
+    @property
+    def length(self) -> int:
+        return len(self._reply)
+
     async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, body = await read_request(reader)
+        request = b"".join(await read_request(reader))
+        if not self._reply:
+            self._reply = await self._asked(request)
+        writer.write(self._reply[: self.keep])
+        await writer.drain()
+
+    async def _asked(self, request: bytes) -> bytes:
         async with await RawConnection.open(self._axon.port) as inner:
-            await inner.send(head + body)
+            await inner.send(request)
             data = b""
             while not data.endswith((b"0\r\n\r\n", b"}")):
-                data += await inner.reader.read(65_536)
-        self.length = len(data)
-        writer.write(data[: self.keep])
-        await writer.drain()
+                part = await inner.reader.read(65_536)
+                assert part, "the axon closed before its reply was whole"
+                data += part
+        return data
 
 
 async def replies_by_length(axon: Axon, keypair: Keypair, question: Any) -> list[Any]:
