@@ -170,6 +170,8 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
             self._task_handler = None
         if goes_on and not (self._close or self._force_close):
             self._wait_for_more()
+        elif request.content.exception() is not None:
+            self._linger()
         else:
             self._hang_up()
 
@@ -283,9 +285,26 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         reply = error_reply(MalformedRequest("This is no HTTP request."))
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(reply.encode_head(closes=True) + reply.body)
+        self._request_in_progress = False
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close when the client has, or after a while in which what it sends is thrown away.
+
+        A socket that is closed over unread bytes is reset, and what was written for it is lost.
+        """
         self._messages.clear()
-        self.close()
-        self._hang_up()
+        self.close()  # from here on aiohttp parses nothing
+        if self.transport is None or self.transport.is_closing():
+            return
+        self._end_writing()
+        self._resume_transport_reading()
+        self._next_keepalive_close_time = self._loop.time() + self._lingering_time
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        self._keepalive_handle = self._loop.call_at(
+            self._next_keepalive_close_time, self._process_keepalive
+        )
 
 
 class ConnectionServer(web.Server):

@@ -284,6 +284,40 @@ async def test_what_is_no_http_gets_the_document_of_an_error(
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.parametrize("what", ["no HTTP", "bad chunks"])
+async def test_a_client_that_goes_on_sending_what_is_refused_gets_the_answer(
+    axon: Axon, alice: Keypair, what: str
+) -> None:
+    """A socket that is closed over unread bytes is reset, and the answer is lost with it."""
+
+    async def echo(synapse: Echo) -> Echo:
+        return synapse
+
+    async with axon.attach(echo), await RawConnection.open(axon.port) as connection:
+        if what == "bad chunks":
+            head = signed_request(alice, axon.hotkey, "/Echo", BODY).head(CHUNKED)
+            await connection.send(head + b"3\r\nabc\r\n")
+            await asyncio.sleep(0.05)
+        await connection.send(b"no size, no HTTP\r\n\r\n" + bytes(16 * 2**20))
+        reply = await connection.read_reply(within_s=8)
+        assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        assert await connection.is_closed_by_peer(within_s=8)
+        await asyncio.wait_for(connection.writer.drain(), 8)
+
+
+async def test_what_is_refused_does_not_stay_as_long_as_its_client_likes(
+    axon: Axon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.axon.server._LINGERING_S", 0.1)
+    async with axon, await RawConnection.open(axon.port) as connection:
+        await connection.send(b"no HTTP\r\n\r\n")
+        assert (await connection.read_reply()).status == 400
+        with pytest.raises(ConnectionError):
+            for _ in range(800):
+                await connection.send(b"x")
+                await asyncio.sleep(0.01)
+
+
 async def test_an_idle_connection_is_closed_in_time_and_one_in_use_is_not(
     bob: Keypair, alice: Keypair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
