@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from node.errors import CallError, ConfigError
+from node.errors import ConfigError
 from node.keys import Keypair, Wallet, signer_of
 from node.network import Peer
 from node.streams import StreamMode
 from node.synapse import StreamingSynapse, Synapse
 
+from .asker import Asker
 from .deadlines import Deadlines
 from .dormancy import Dormancy
-from .fan import first_good, merge, together
+from .fan import first_good, merge
 from .gate import Gate
 from .opening import OpeningStream, all_sent
-from .pump import Pump
 from .reply_limits import ReplyLimits
 from .request import Outbound, Signer
 from .session import Dial, Session
-from .settle import OwnCopy, copy_to_ask, result_of, settle
-from .startline import StartLine
 from .stream import After, Stream
-from .turn import Turn
-from .unary import call_unary
-from .voices import Asking, Voices
+from .voices import Voices
 
 __all__ = ["Dendrite"]
-
-_BARRIER_S = 2.0
 
 
 class Dendrite:
@@ -103,30 +96,34 @@ class Dendrite:
         dial: Dial | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._deadlines = Deadlines(connect=connect, first_byte=first_byte, idle=idle)
-        self._mode = _check_mode(mode)
+        deadlines = Deadlines(connect=connect, first_byte=first_byte, idle=idle)
         for name, limit in (("at_once", at_once), ("per_peer", per_peer)):
             if limit is not None and limit < 1:
                 raise ConfigError(f"a dendrite's {name} must be 1 or more, not {limit}")
-        self._gate = Gate(at_once=at_once, per_peer=per_peer)
+        signer = Signer(signer_of(wallet), clock_ns=clock_ns)
+        self._hotkey = signer.hotkey
         self._dormancy = _dormancy_of(dormancy)
-        self._receipts = receipts
-        self._signer = Signer(signer_of(wallet), clock_ns=clock_ns)
-        self._limits = ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes)
         self._session = Session(allow_private=allow_private, dial=dial)
         voices = Voices(
-            protocols, bound=bound, hotkey=self.hotkey, secret_signatures=secret_signatures
+            protocols, bound=bound, hotkey=self._hotkey, secret_signatures=secret_signatures
         )
-        self._outbound = Outbound(self._session, self._signer, voices)
-        self._pumps: set[Pump] = set()
+        self._asker = Asker(
+            Outbound(self._session, signer, voices),
+            deadlines,
+            ReplyLimits(reply_bytes=max_reply_bytes, frame_bytes=max_chunk_bytes),
+            Gate(at_once=at_once, per_peer=per_peer),
+            self._dormancy,
+            mode=_check_mode(mode),
+            receipts=receipts,
+        )
 
     def __repr__(self) -> str:
-        return f"<Dendrite {self.hotkey[:8]}, {len(self._pumps)} streams open>"
+        return f"<Dendrite {self.hotkey[:8]}, {self._asker.open_streams} streams open>"
 
     @property
     def hotkey(self) -> str:
         """The address that requests are signed with."""
-        return self._signer.hotkey
+        return self._hotkey
 
     @property
     def dormancy(self) -> Dormancy | None:
@@ -146,11 +143,7 @@ class Dendrite:
 
     async def aclose(self) -> None:
         """Close every open stream and the session; safe to call twice."""
-        pumps = list(self._pumps)
-        for pump in pumps:
-            pump.cancel()
-        for pump in pumps:
-            await pump.closed()
+        await self._asker.aclose()
         await self._session.close()
 
     async def __call__(
@@ -198,12 +191,16 @@ class Dendrite:
         targets = [_as_peer(peer) for peer in (peers if many else [peers])]
         replies: list[Any]
         if not streaming:
-            replies = await self._ask_all(targets, synapse, timeout, deserialize, run_async)
+            replies = await self._asker.ask_all(
+                targets, synapse, timeout, deserialize, at_once=run_async
+            )
         elif isinstance(synapse, StreamingSynapse):
             replies = []
             try:
                 for group in [targets] if run_async else [[target] for target in targets]:
-                    opened = self._open_all(group, synapse, timeout, deserialize, barrier=barrier)
+                    opened = self._asker.open_all(
+                        group, synapse, timeout, barrier=barrier, deserialize=deserialize
+                    )
                     replies += opened
                     await all_sent(opened)
             except BaseException:
@@ -211,7 +208,9 @@ class Dendrite:
                     stream.abandon()
                 raise
         else:
-            finished = await self._ask_all(targets, synapse, timeout, False, run_async)
+            finished = await self._asker.ask_all(
+                targets, synapse, timeout, False, at_once=run_async
+            )
             replies = [
                 Stream.from_synapse(reply, peer=peer, deserialize=deserialize)
                 for peer, reply in zip(targets, finished, strict=True)
@@ -241,12 +240,9 @@ class Dendrite:
             ConfigError: As for calling the dendrite.
         """
         target = _as_peer(peer)
-        if isinstance(synapse, StreamingSynapse):
-            options: dict[str, Any] = {"deserialize": deserialize, "raise_errors": raise_errors}
-            async with self._open(target, synapse, timeout, **options) as stream:
-                return await stream.final()
-        asking = self._ask_once(synapse, timeout)
-        return await self._ask(target, synapse, asking, deserialize, raise_errors)
+        return await self._asker.ask(
+            target, synapse, timeout, deserialize, raise_errors=raise_errors
+        )
 
     def stream(
         self,
@@ -277,7 +273,7 @@ class Dendrite:
             ConfigError: As for calling the dendrite.
         """
         return OpeningStream(
-            self._open(
+            self._asker.open(
                 _as_peer(peer), synapse, timeout, deserialize=deserialize,
                 raise_errors=raise_errors, after=after, lock=lock,
             )
@@ -310,8 +306,13 @@ class Dendrite:
             ConfigError: As for calling the dendrite.
         """
         targets = [_as_peer(peer) for peer in peers]
-        streams = self._open_all(
-            targets, synapse, timeout, deserialize, barrier=barrier, raise_errors=raise_errors
+        streams = self._asker.open_all(
+            targets,
+            synapse,
+            timeout,
+            barrier=barrier,
+            deserialize=deserialize,
+            raise_errors=raise_errors,
         )
         try:
             await all_sent(streams)
@@ -379,132 +380,6 @@ class Dendrite:
             return await self(peers, synapse, timeout, deserialize, streaming=False)
         finally:
             await self.aclose()
-
-    def _turn(self, peer: Peer, synapse: Synapse) -> Turn:
-        return Turn(peer, self._gate.place(peer, type(synapse).__name__), self._dormancy)
-
-    def _within(self, timeout: float | None) -> Deadlines:
-        """Return the deadlines of a call; those of the call before if its timeout is the same."""
-        if timeout is not self._deadlines.total:
-            self._deadlines = self._deadlines.within(timeout)
-        return self._deadlines
-
-    def _ask_stream(self, synapse: Synapse, timeout: float | None) -> Asking:
-        return Asking(synapse, self._within(timeout), mode=self._mode)
-
-    def _ask_once(self, synapse: Synapse, timeout: float | None) -> Asking:
-        return Asking(synapse, self._within(timeout), receipt=self._receipts)
-
-    def _pump(
-        self, peer: Peer, synapse: Synapse, asking: Asking, line: StartLine | None = None
-    ) -> Pump:
-        """Return what will read a stream, which is still to be started."""
-        turn = self._turn(peer, synapse)
-        pump = Pump(self._outbound, peer, asking, self._limits, turn, line, self._pumps.discard)
-        self._pumps.add(pump)
-        return pump
-
-    def _open(self, peer: Peer, synapse: Synapse, timeout: float | None, **options: Any) -> Stream:
-        """Ask one peer and return its stream; `options` as for `Stream`."""
-        asking = self._ask_stream(synapse, timeout)
-        pump = self._pump(peer, synapse, asking)
-        pump.send()
-        # Only now: the peer is at work meanwhile.
-        pump.listen()
-        try:
-            copy = copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total)
-            return Stream(copy, peer, pump, **options)
-        except BaseException:
-            pump.cancel()
-            raise
-
-    def _open_all(
-        self,
-        peers: list[Peer],
-        synapse: StreamingSynapse,
-        timeout: float | None,
-        deserialize: bool,
-        *,
-        barrier: bool,
-        raise_errors: bool = False,
-    ) -> list[Stream]:
-        options: dict[str, Any] = {"deserialize": deserialize, "raise_errors": raise_errors}
-        if len(peers) == 1:
-            return [self._open(peers[0], synapse, timeout, **options)]
-        asking = self._ask_stream(synapse, timeout)
-        line = None
-        if barrier and peers:
-            # More than may be out at once can't be at the line together.
-            runners = self._gate.together(peers, type(synapse).__name__)
-            line = StartLine(runners, _BARRIER_S)
-        copies = [copy_to_ask(synapse, peer, self.hotkey, asking.deadlines.total) for peer in peers]
-        pumps = [self._pump(peer, synapse, asking, line) for peer in peers]
-        streams = [
-            Stream(copy, peer, pump, **options)
-            for copy, peer, pump in zip(copies, peers, pumps, strict=True)
-        ]
-        # All is made before: with work left over the first replies would seem late.
-        for pump in pumps:
-            pump.send()
-        for pump in pumps:
-            pump.listen()
-        return streams
-
-    async def _ask_all(
-        self,
-        peers: list[Peer],
-        synapse: Synapse,
-        timeout: float | None,
-        deserialize: bool,
-        run_async: bool,
-    ) -> list[Any]:
-        if isinstance(synapse, StreamingSynapse):
-            calls = (self.call(peer, synapse, timeout, deserialize) for peer in peers)
-        else:
-            asking = self._ask_once(synapse, timeout)
-            calls = (self._ask(peer, synapse, asking, deserialize, False) for peer in peers)
-        if run_async:
-            return await together(list(calls))
-        return [await call for call in calls]
-
-    async def _ask(
-        self,
-        peer: Peer,
-        synapse: Synapse,
-        asking: Asking,
-        deserialize: bool,
-        raise_errors: bool,
-    ) -> Any:
-        copy = OwnCopy(synapse, peer, self.hotkey, asking.deadlines.total)
-        turn = self._turn(peer, synapse)
-        began = math.inf
-        try:
-            if not turn.enter_now():
-                copy.get()
-                asking.keep()
-                await turn.enter()
-            with turn:
-                began = time.perf_counter()
-                await call_unary(
-                    self._outbound,
-                    peer,
-                    asking,
-                    copy,
-                    max_reply_bytes=self._limits.reply_bytes,
-                )
-        except CallError as error:
-            # Not kept beyond this: its traceback refers to this frame.
-            settle(copy.get(), error, _seconds_since(began))
-            if raise_errors:
-                raise
-        else:
-            settle(copy.get(), None, _seconds_since(began))
-        return result_of(copy.get(), deserialize=deserialize, raise_errors=raise_errors)
-
-
-def _seconds_since(began: float) -> float:
-    """Return how long a call took; one that never began took none of its peer's time."""
-    return max(0.0, time.perf_counter() - began)
 
 
 def _dormancy_of(dormancy: Dormancy | bool) -> Dormancy | None:

@@ -76,9 +76,13 @@ class Outbound:
         session: The HTTP session.
         signer: Signs with the dendrite's key.
         voices: Picks the protocol for each peer.
+
+    Attributes:
+        hotkey: The address that requests are signed with.
     """
 
     def __init__(self, session: Session, signer: Signer, voices: Voices) -> None:
+        self.hotkey = signer.hotkey
         self._session = session
         self._signer = signer
         self._voices = voices

@@ -162,9 +162,9 @@ async def test_leaving_a_stream_closes_it(axon: bt.Axon, dendrite: bt.Dendrite) 
         response = await dendrite(axon, Letters(text=""))
         assert await anext(response) == ["x"]
         (here, _) = next(iter(dendrite._open.values()))
-        assert here._pumps
+        assert here._asker.open_streams
         await response.aclose()
-        assert not here._pumps
+        assert not here._asker.open_streams
         assert await asyncio.to_thread(ended.wait, 5)
     await asyncio.to_thread(axon.stop)
 

@@ -73,7 +73,7 @@ async def test_a_request_that_can_not_be_made_fails_its_stream_and_nothing_else(
     nobody = Peer(hotkey=alice.ss58_address, ip="127.0.0.1", port=0)
     stream = await dendrite(nobody, Words())
     assert (await stream).dendrite.status_code == 503
-    assert not dendrite._pumps
+    assert not dendrite._asker.open_streams
 
 
 @pytest.mark.parametrize("barrier", [True, False])
@@ -85,7 +85,7 @@ async def test_the_last_request_does_not_wait_for_getting_ready_to_read_others(
     gone: list[int] = []
 
     def count_and_make(*args: Any) -> Intake:
-        gone.append(sum(pump.sent.is_set for pump in dendrite._pumps))
+        gone.append(sum(pump.sent.is_set for pump in dendrite._asker._pumps))
         return Intake(*args)
 
     monkeypatch.setattr(pump_module, "Intake", count_and_make)
@@ -151,13 +151,13 @@ async def test_a_stream_that_is_dropped_closes_its_connection(
         del stream
         await asyncio.to_thread(gc.collect)  # a finaliser may run in any thread
         await asyncio.wait_for(left.wait(), 5)
-        assert not dendrite._pumps
+        assert not dendrite._asker.open_streams
 
 
 async def test_closing_waits_until_the_connection_is_closed(dendrite: Dendrite, peer: Peer) -> None:
     await dendrite.call(peer, Words())
     stream = await dendrite(peer, Words())
-    assert dendrite._pumps
+    assert dendrite._asker.open_streams
     (connection,) = dendrite._session._open
     await stream.aclose()
     assert connection.transport is None
@@ -231,10 +231,10 @@ async def test_a_question_that_can_not_be_copied_leaves_nothing_open(
             await dendrite.call(peer, Words())
             with pytest.raises(ValueError, match="not to be copied"):
                 await dendrite([peer] * peers, Odd())
-            await until(lambda: not dendrite._pumps)
+            await until(lambda: not dendrite._asker.open_streams)
         with pytest.raises(ValueError, match="not to be copied"):
             await dendrite.call(peer, Odd())
-        await until(lambda: not dendrite._pumps)
+        await until(lambda: not dendrite._asker.open_streams)
 
 
 PART = encode_frame(FrameKind.CHUNK, b"x" * 2**20)[:-1]

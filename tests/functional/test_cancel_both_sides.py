@@ -141,7 +141,7 @@ async def check_all_is_free(axon: Axon, dendrite: Dendrite, sockets: int) -> Non
     await until(lambda: axon._slots._free == axon._max_workers)
     assert axon._server is not None
     await until(lambda: not axon._server._running)  # type: ignore[union-attr]
-    await until(lambda: not dendrite._pumps)
+    await until(lambda: not dendrite._asker.open_streams)
     await until(lambda: open_sockets() == sockets)
 
 
@@ -278,7 +278,7 @@ async def test_an_axon_that_stops_ends_its_streams_and_tells_the_reader(
                 assert [chunk async for chunk in chunks] == []
                 assert (await stream).dendrite.status_code == 503
     assert miner.ended
-    await until(lambda: not dendrite._pumps)
+    await until(lambda: not dendrite._asker.open_streams)
 
 
 async def test_a_node_whose_process_dies_is_told_at_once(alice: Keypair) -> None:

@@ -232,7 +232,7 @@ async def test_a_dendrite_sends_no_more_than_a_peer_declares(
         assert all(reply.is_success for reply in await asyncio.gather(*calls))
         assert all([(await stream).is_success for stream in streams])
     assert crowd.most == {"echo": 2, "words": 1}
-    assert not dendrite._gate._rooms
+    assert not dendrite._asker._gate._rooms
 
 
 async def test_a_capacity_that_a_registry_lists_is_kept_to(
@@ -329,13 +329,13 @@ async def test_who_is_cancelled_while_it_waits_frees_its_place(
         assert (await calls[3]).is_success
         assert (await ask(4)).is_success
     assert crowd.order == (["words"] * 3 if streamed else ["echo0", "echo3", "echo4"])
-    assert not dendrite._gate._rooms
+    assert not dendrite._asker._gate._rooms
 
 
 async def test_a_peer_asked_more_often_than_it_takes_holds_up_no_barrier(
     axon: Axon, dendrite: Dendrite, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.dendrite.dendrite._BARRIER_S", 60.0)  # for stragglers
+    monkeypatch.setattr("node.dendrite.asker._BARRIER_S", 60.0)  # for stragglers
     axon.attach(crowd.words, capacity=2)
     crowd.end.set()
     async with axon, asyncio.timeout(PATIENCE_S):

@@ -421,7 +421,7 @@ async def test_a_dormant_peer_fails_without_waiting_for_a_place(
         async with asyncio.timeout(PATIENCE_S):
             assert await fail(dendrite, dead, 2) == ["PeerDormant"] * 2
         await stream.aclose()
-        assert not dendrite._gate._rooms
+        assert not dendrite._asker._gate._rooms
 
 
 async def test_who_waited_for_a_place_does_not_ask_a_peer_that_fell_asleep_meanwhile(
@@ -433,7 +433,7 @@ async def test_who_waited_for_a_place_does_not_ask_a_peer_that_fell_asleep_meanw
         Dendrite(alice, per_peer=1, dormancy=dormancy) as dendrite,
     ):
         replies = await dendrite([peer] * 9, Echo(text="x"))
-        assert not dendrite._gate._rooms
+        assert not dendrite._asker._gate._rooms
     assert visits.count == 3
     messages = [str(reply.dendrite.status_message) for reply in replies]
     assert [("not there 3 times" in message) for message in messages] == [False] * 3 + [True] * 6

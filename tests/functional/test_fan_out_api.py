@@ -101,7 +101,7 @@ async def test_leaving_the_block_closes_every_stream_and_reaches_every_node(
         chunks = streams[0].chunks()
         await anext(chunks)
     assert all(stream.done for stream in streams)
-    assert not dendrite._pumps
+    assert not dendrite._asker.open_streams
     await until(lambda: sorted(crowd.cancelled) == [0, 1, 2, 3])
 
 
@@ -251,7 +251,7 @@ async def test_first_gives_the_first_good_ones_and_cancels_the_rest(
     assert isinstance(reply, Words)
     assert (reply.completion, reply.axon.hotkey) == ("2.0 2.1 ", crowd.peers[2].hotkey)
     await until(lambda: sorted(crowd.cancelled) == [0, 3])
-    assert not dendrite._pumps
+    assert not dendrite._asker.open_streams
 
 
 @pytest.mark.parametrize("question", [Words(count=1), Echo(text="x")], ids=["stream", "unary"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from node import Axon, Dendrite, Keypair, Peer
-from node.dendrite import dendrite as dendrite_module
+from node.dendrite import asker
 from node.dendrite.connector import Connector
 from node.errors import ConfigError
 
@@ -65,7 +65,7 @@ async def node(bob: Keypair) -> AsyncIterator[Node]:
 @pytest.fixture(autouse=True)
 def patient_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start line at which nobody is left behind because the machine is slow."""
-    monkeypatch.setattr(dendrite_module, "_BARRIER_S", 60.0)
+    monkeypatch.setattr(asker, "_BARRIER_S", 60.0)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ async def test_a_peer_that_is_dead_holds_nobody_up(node: Node, dendrite: Dendrit
 async def test_a_peer_that_does_not_connect_is_waited_for_no_longer_than_the_limit(
     node: Node, alice: Keypair, black_hole: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dendrite_module, "_BARRIER_S", 0.3)
+    monkeypatch.setattr(asker, "_BARRIER_S", 0.3)
     peers = [black_hole, node.axon.info()]
     began = time.perf_counter()
     async with (
@@ -178,7 +178,7 @@ async def test_waiting_at_the_line_is_no_part_of_any_deadline(
     skip_ahead: Callable[[float], None],
 ) -> None:
     """One waits until the other has used up all its time with connecting, and then has its own."""
-    monkeypatch.setattr(dendrite_module, "_BARRIER_S", 3600.0)
+    monkeypatch.setattr(asker, "_BARRIER_S", 3600.0)
     connect_after += [0.0, asyncio.Event()]
     async with Dendrite(alice, connect=None, first_byte=50, idle=50) as dendrite:
         peers = [node.axon.info()] * 2
