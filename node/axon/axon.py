@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
 import sys
@@ -14,15 +13,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from node.errors import ConfigError, MethodNotAllowed, RouteError, WireError
+from node.errors import ConfigError, RouteError, WireError
 from node.keys import Keypair, Wallet, signer_of
 from node.network import Metagraph, Network, Peer, open_network
 from node.network.shared import SharedMemory
-from node.streams import StreamMode
 from node.synapse import Synapse
-from node.version import VERSION
 from node.wire import Caller, ReplayGuard, btauth, synapse_headers
 
+from .access_log import log_access
 from .admission import Admission, OldPeers, Rules, Window
 from .budget import BodyBudget
 from .dialects import DIALECTS
@@ -31,7 +29,8 @@ from .heartbeats import Heartbeats
 from .notary import Notary
 from .open_reply import OpenReply
 from .pace import Pace
-from .reply import Reply, error_reply, json_reply
+from .pages import PAGES, show
+from .reply import Reply
 from .request import Request
 from .routes import Route, declared_capacity, read_route
 from .server import AxonServer
@@ -41,9 +40,6 @@ from .standing import MAX_STALE_S, Standing, StandingRules
 
 __all__ = ["Axon"]
 
-access_logger = logging.getLogger("node.axon.access")
-
-_PAGES = frozenset({"", "health"})
 _ANY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  names, not a bind
 
 ForwardFunction = TypeVar("ForwardFunction", bound=Callable[..., Any])
@@ -421,8 +417,14 @@ class Axon:
         """Answer any request; only cancellation and a lost connection leave it as exceptions."""
         assert self._rooms is not None
         exchange = Exchange(request, self._rooms)
-        if exchange.route_name in _PAGES:
-            return self._about(request, exchange.route_name)
+        if exchange.route_name in PAGES:
+            return show(
+                exchange.route_name,
+                request,
+                hotkey=self.hotkey,
+                scheme=self._signer.scheme,
+                protocols=self.protocols,
+            )
         started = time.perf_counter()
         status, code = 499, "client_left"
         try:
@@ -440,54 +442,12 @@ class Axon:
             reply = exchange.refuse(failure)
             status, code = failure.status, failure.code
         finally:
-            _log_access(request, exchange, status, code, time.perf_counter() - started)
+            log_access(request, exchange, status, code, time.perf_counter() - started)
         return reply
-
-    def _about(self, request: Request, page: str) -> Reply:
-        """Say what this node is and speaks, to anybody; nothing about its routes or callers."""
-        if request.method not in ("GET", "HEAD"):
-            reply = error_reply(MethodNotAllowed())
-            reply.headers["Allow"] = "GET, HEAD"
-            return reply
-        if page == "health":
-            return json_reply({"status": "ok"})
-        return json_reply(
-            {
-                "node": "ganglion",
-                "version": VERSION,
-                "hotkey": self.hotkey,
-                "scheme": self._signer.scheme,
-                "protocols": list(self.protocols),
-                "stream_modes": [str(mode) for mode in StreamMode],
-            }
-        )
 
 
 async def _answer_ping(synapse: Synapse) -> Synapse:
     return synapse
-
-
-def _log_access(
-    request: Request, exchange: Exchange, status: int, code: str, seconds: float
-) -> None:
-    if not access_logger.isEnabledFor(logging.INFO):
-        return
-    caller = exchange.caller.hotkey if exchange.caller else "-"
-    fields = {
-        "remote": request.remote[0] or "-",
-        "caller": caller,
-        "route": exchange.route_name[:80],
-        "status": status,
-        "code": code or "ok",
-        "ms": round(seconds * 1000, 1),
-        "chunks": exchange.chunks,
-        "bytes": exchange.bytes,
-    }
-    access_logger.info(
-        "%s %s /%s %d %s %.1f ms %d chunks %d bytes",
-        *(fields[name] if name != "route" else ascii(fields[name])[1:-1] for name in fields),
-        extra={"request": fields},
-    )
 
 
 def _check_ranges(positive: dict[str, float], *, port: int, max_queue: int) -> None:

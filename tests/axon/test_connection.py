@@ -390,7 +390,7 @@ async def test_a_header_that_would_begin_another_is_not_sent(
     def split(document: object, *, status: int = 200) -> reply.Reply:
         return reply.Reply(status, b"{}", {"X-A": "1\r\nX-B: 2"})
 
-    monkeypatch.setattr("node.axon.axon.json_reply", split)
+    monkeypatch.setattr("node.axon.pages.json_reply", split)
     async with axon, await RawConnection.open(axon.port) as connection:
         await connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await connection.reader.read() == b""
