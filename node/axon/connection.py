@@ -261,9 +261,12 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
             self._loop.call_soon(self._start_next, context=self._context)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(
-                self._next_keepalive_close_time, self._process_keepalive
-            )
+            self._wait_for_close_time()
+
+    def _wait_for_close_time(self) -> None:
+        self._keepalive_handle = self._loop.call_at(
+            self._next_keepalive_close_time, self._process_keepalive
+        )
 
     def _process_keepalive(self) -> None:
         """Close the connection if no request has begun for as long as one is waited for.
@@ -274,9 +277,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         if self._force_close or self._request_in_progress:
             return
         if self._loop.time() < self._next_keepalive_close_time:
-            self._keepalive_handle = self._loop.call_at(
-                self._next_keepalive_close_time, self._process_keepalive
-            )
+            self._wait_for_close_time()
         else:
             self.force_close()
 
@@ -302,9 +303,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._next_keepalive_close_time = self._loop.time() + self._lingering_time
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
-        self._keepalive_handle = self._loop.call_at(
-            self._next_keepalive_close_time, self._process_keepalive
-        )
+        self._wait_for_close_time()
 
 
 class ConnectionServer(web.Server):

@@ -34,7 +34,7 @@ _BARRIER_S = 2.0
 class Asker:
     """Asks peers, once there is a turn for it, and keeps what reads the streams.
 
-    The arguments that its methods share are those of the dendrite's, with peers already told.
+    Its methods take what the dendrite's do, but for peers: here each is a `Peer` already.
 
     Args:
         outbound: What every request goes through.
@@ -58,7 +58,6 @@ class Asker:
         receipts: bool,
     ) -> None:
         self._outbound = outbound
-        self._hotkey = outbound.hotkey
         self._deadlines = deadlines
         self._limits = limits
         self._gate = gate
@@ -143,7 +142,7 @@ class Asker:
         # Only now: the peer is at work meanwhile.
         pump.listen()
         try:
-            copy = copy_to_ask(synapse, peer, self._hotkey, asking.deadlines.total)
+            copy = copy_to_ask(synapse, peer, self._outbound.hotkey, asking.deadlines.total)
             return Stream(copy, peer, pump, **options)
         except BaseException:
             pump.cancel()
@@ -172,7 +171,7 @@ class Asker:
             runners = self._gate.together(peers, type(synapse).__name__)
             line = StartLine(runners, _BARRIER_S)
         total = asking.deadlines.total
-        copies = [copy_to_ask(synapse, peer, self._hotkey, total) for peer in peers]
+        copies = [copy_to_ask(synapse, peer, self._outbound.hotkey, total) for peer in peers]
         pumps = [self._pump(peer, synapse, asking, line) for peer in peers]
         streams = [
             Stream(copy, peer, pump, **options)
@@ -218,8 +217,9 @@ class Asker:
         raise_errors: bool,
     ) -> Any:
         """Read a stream to its end."""
-        options: dict[str, Any] = {"deserialize": deserialize, "raise_errors": raise_errors}
-        async with self.open(peer, synapse, timeout, **options) as stream:
+        async with self.open(
+            peer, synapse, timeout, deserialize=deserialize, raise_errors=raise_errors
+        ) as stream:
             return await stream.final()
 
     async def _call(
@@ -231,7 +231,7 @@ class Asker:
         raise_errors: bool,
     ) -> Any:
         """Make a call whose reply is in one piece."""
-        copy = OwnCopy(synapse, peer, self._hotkey, asking.deadlines.total)
+        copy = OwnCopy(synapse, peer, self._outbound.hotkey, asking.deadlines.total)
         turn = self._turn(peer, synapse)
         began = math.inf
         try:
