@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], Target | None]] = {
     "import_both": ("from node import Axon, Dendrite", ("-c", "from node import Axon, Dendrite"),
                     None),
     "help": ("python -m node --help", ("-m", "node", "--help"), at_most(0.6)),
+    "miner_help": ("python -m node miner --help", ("-m", "node", "miner", "--help"), at_most(0.6)),
+    "query_help": ("python -m node query --help", ("-m", "node", "query", "--help"), at_most(0.6)),
 }  # fmt: skip
 
 
