@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "node.version": 0,
     "node.errors": 0,
+    "node.wake": 0,
     "node.keys": 0,
     "node.wire": 0,
     "node.streams": 1,

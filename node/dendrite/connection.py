@@ -20,6 +20,8 @@ from aiohttp.http import HttpParser, HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from node.wake import Wake
+
 from .chunked import ChunkedContent, Read
 
 __all__ = ["Connection", "Content"]
@@ -137,10 +139,16 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
             return None
         return self._message, self._content
 
-    async def replied(self) -> tuple[RawResponseMessage, Content]:
-        """Wait for the head of the reply; returns and raises as `reply`."""
+    async def replied(self, *, at_once: bool = False) -> tuple[RawResponseMessage, Content]:
+        """Wait for the head of the reply; returns and raises as `reply`.
+
+        Args:
+            at_once: Whether to go on within the callback of the socket. Else it is with the next
+                turn of the loop, so that replies which come together are read together, and the
+                requests that follow them leave together.
+        """
         while (reply := self.reply()) is None:
-            self._waiter = self._loop.create_future()
+            self._waiter = Wake(self._loop) if at_once else self._loop.create_future()
             try:
                 await self._waiter
             finally:
@@ -241,10 +249,12 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
         else:
             content = self._content  # whoever is told may end the exchange
             if size:
-                self._tell()
+                if self.on_news is not None:
+                    self.on_news()
                 self._hold_back()
         if isinstance(content, ChunkedContent) and content.held:
             content.keep()
+        self._wake()
 
     def _parse(self, parser: HttpParser[Any], data: bytes) -> None:
         streams, self._streams = self._streams, ()
@@ -347,11 +357,23 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
                 )
 
     def _tell(self) -> None:
-        if self._waiter is not None:
-            if not self._waiter.done() and (self._message or self._error):
-                self._waiter.set_result(None)
+        """Tell of an error whoever waits."""
+        waiter = self._waiter
+        if waiter is not None:
+            if not waiter.done():
+                waiter.set_result(None)
         elif self.on_news is not None:
             self.on_news()
+
+    def _wake(self) -> None:
+        """Wake who waits for a reply if it is there; comes last, as the next request may follow."""
+        waiter = self._waiter
+        if waiter is None or self._message is None:
+            return
+        if isinstance(waiter, Wake):
+            waiter.wake()
+        elif not waiter.done():
+            waiter.set_result(None)
 
     def _can_go_on(self) -> bool:
         parser, message, transport = self._parser, self._message, self.transport

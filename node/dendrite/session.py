@@ -89,6 +89,7 @@ class Session:
         self._heads: dict[tuple[str, int], str] = {}
         self._open: dict[Connection, tuple[str, int]] = {}
         self._idle: dict[tuple[str, int], list[Connection]] = {}
+        self._waiting = 0
         self._sweeping: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -183,11 +184,15 @@ class Session:
 
         aiohttp's errors pass, and then the connection is closed.
         """
+        alone = not self._waiting
+        self._waiting += 1
         try:
-            came = await connection.replied()
+            came = await connection.replied(at_once=alone)
         except BaseException:
             self.drop(connection)
             raise
+        finally:
+            self._waiting -= 1
         return self._reply(connection, *came)
 
     def reply_now(self, connection: Connection) -> HttpReply | None:

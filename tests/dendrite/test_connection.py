@@ -117,6 +117,43 @@ async def test_there_is_no_reply_before_its_head_is_whole() -> None:
     assert (message.code, content.read_nowait()) == (200, b"ok")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_waits_alone_goes_on_in_the_callback_of_the_socket(at_once: bool) -> None:
+    it = Open()
+    log: list[str] = []
+
+    async def wait() -> None:
+        await it.connection.replied(at_once=at_once)
+        assert it.connection.finish()
+        it.connection.ask(b"next", b"")
+        log.append("asked again")
+
+    def come() -> None:
+        it.connection.on_news = None
+        it.come(OK[:20])
+        it.come(OK[20:])
+        log.append("came")
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(come)
+    async with asyncio.timeout(5):
+        await waiting
+    assert log == (["asked again", "came"] if at_once else ["came", "asked again"])
+    it.come(OK)
+    assert it.content().read_nowait() == b"ok"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_waits_alone_gets_what_ends_the_connection(at_once: bool) -> None:
+    it = Open()
+    waiting = asyncio.create_task(it.connection.replied(at_once=at_once))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(it.connection.connection_lost, None)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await waiting
+
+
 @pytest.mark.parametrize(
     "came",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -279,3 +280,35 @@ def test_a_session_may_outlive_its_loop(alice: Keypair) -> None:
 
     asyncio.run(use())
     it.drop()
+
+
+async def test_only_who_waits_alone_goes_on_at_once(
+    alice: Keypair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    replied = Connection.replied
+
+    async def noted(connection: Connection, *, at_once: bool = False) -> Any:
+        seen.append(at_once)
+        return await replied(connection, at_once=at_once)
+
+    async def answer_together(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, body = await read_request(reader)
+            if body == b"{}":
+                await asked.wait()
+            writer.write(OK)
+
+    monkeypatch.setattr(Connection, "replied", noted)
+    asked = asyncio.Event()
+    async with served(answer_together, alice) as it:
+        await read(await it.post(b"[]"))
+        three = [asyncio.create_task(it.post()) for _ in range(3)]
+        async with asyncio.timeout(5):
+            while len(seen) < 4:
+                await asyncio.sleep(0.001)
+        asked.set()
+        for task in three:
+            await read(await task)
+        await read(await it.post())
+    assert seen == [True, True, False, False, True]
