@@ -24,6 +24,7 @@ from .open_reply import OpenReply
 from .reply import Reply, error_reply
 from .request import Request
 from .stall import StallGuard
+from .standby import Standby
 
 __all__ = ["Answer", "Connection", "ConnectionServer"]
 
@@ -52,7 +53,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         options: As for aiohttp's `web.Server`.
     """
 
-    __slots__ = ("_buffer", "_context", "_stall_s")
+    __slots__ = ("_alone", "_buffer", "_context", "_stall_s", "_standby")
 
     def __init__(
         self, manager: web.Server, buffer: bytearray, *, stall_s: float, **options: Any
@@ -60,11 +61,19 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         super().__init__(manager, **options)
         self._buffer = buffer
         self._stall_s = stall_s
+        self._standby: Standby | None = None
+        self._alone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the context that every request begins in, and start to wait for one."""
         self._context = contextvars.copy_context()
         super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End what the connection has under way; called by the loop."""
+        if isinstance(self._manager, ConnectionServer) and self._manager.asked_last is self:
+            self._manager.asked_last = None
+        super().connection_lost(exc)
 
     async def start(self) -> None:
         """Do nothing: a request gets a task when it is there, so none waits for it."""
@@ -113,6 +122,8 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         transport = self.transport
         super().force_close()
         self._guard_rest(transport)
+        if self._standby is not None:
+            self._standby.cancel()
 
     def _hang_up(self) -> None:
         """Close the connection when all that was written has left, or the client has stopped."""
@@ -144,11 +155,23 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
             request = Request(message, content, self)
             # Here and not in the task, before whose first step more may be received.
             self._current_request = request  # type: ignore[assignment]  # used for its `_cancel`
-            self._task_handler = _start(self._loop, self._serve(request))
+            self._begin(request)
         else:
             # Bytes that are no HTTP are a stranger's doing, and nothing to make noise about.
             logger.debug("a client sent what is no HTTP: %s", type(message.exc).__name__)
             self._refuse()
+
+    def _begin(self, request: Request) -> None:
+        """Serve a request in a task of its own, which may stand ready."""
+        assert isinstance(self._manager, ConnectionServer)
+        self._alone = self._manager.asked_last is self
+        self._manager.asked_last = self
+        standby, self._standby = self._standby, None
+        if standby is not None and standby.waits:
+            self._task_handler = standby.task
+            standby.begin(request)
+        else:
+            self._task_handler = _start(self._loop, self._serve(request))
 
     async def _serve(self, request: Request) -> None:
         """Answer a request, then go on with the connection or end it."""
@@ -259,6 +282,9 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         """Take the next request with the next turn of the loop, or close if none comes in time."""
         if self._messages:
             self._loop.call_soon(self._start_next, context=self._context)
+        elif self._alone:
+            # Where several ask, one turn of the loop serves several; their replies leave together.
+            self._standby = Standby(self._serve, self._context.copy())
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._wait_for_close_time()
@@ -313,12 +339,16 @@ class ConnectionServer(web.Server):
         answer: Answers every request; raises nothing but ConnectionError and cancellation.
         stall_s: Seconds after which a client that takes nothing of a reply is cut off.
         options: As for aiohttp's `web.Server`.
+
+    Attributes:
+        asked_last: The connection that a request came on last, while it is open.
     """
 
     def __init__(self, answer: Answer, *, stall_s: float, **options: Any) -> None:
         super().__init__(answer, **options)  # type: ignore[arg-type]  # ours has its own request
         self._stall_s = stall_s
         self._buffer = bytearray(_READ_BYTES)
+        self.asked_last: Connection | None = None
 
     @property
     def has_unsent(self) -> bool:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
-__all__ = ["no_request_in_hand"]
+__all__ = ["no_request_in_hand", "standing_ready"]
+
+
+def awaited_by(task: asyncio.Task[object]) -> Iterator[str]:
+    """Return the names of the coroutines that a task is in, the outermost first."""
+    inner: object = task.get_coro()
+    while (name := getattr(inner, "__qualname__", None)) is not None:
+        yield name
+        inner = getattr(inner, "cr_await", None)
+
+
+def standing_ready() -> list[asyncio.Task[object]]:
+    """Return the tasks that wait for a request."""
+    return [task for task in asyncio.all_tasks() if [*awaited_by(task)] == ["Standby._run"]]
 
 
 async def no_request_in_hand() -> None:
     """Wait until no connection of an axon has a request in hand."""
     async with asyncio.timeout(15):
-        while any("_serve" in repr(task.get_coro()) for task in asyncio.all_tasks()):
+        while any("Connection._serve" in awaited_by(task) for task in asyncio.all_tasks()):
             await asyncio.sleep(0.01)
