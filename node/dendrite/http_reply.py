@@ -9,6 +9,7 @@ from aiohttp.streams import StreamReader
 
 from .connection import Connection, Content
 from .deadlines import PhaseClock
+from .whole import WholeContent
 
 __all__ = ["HttpReply"]
 
@@ -55,8 +56,10 @@ class HttpReply:
             limit: Where it is longer than so many bytes, a beginning that is longer is returned.
             clock: Enters `idle`, and a new one after each read, while more is to come.
         """
-        # Only the content of a stream is cut by `chunked`, and that is read by its pump.
         content = self.content
+        if isinstance(content, WholeContent):
+            return content.read_nowait()
+        # Only the content of a stream is cut by `chunked`, and that is read by its pump.
         assert isinstance(content, StreamReader)
         pieces: list[bytes] = []
         held = 0

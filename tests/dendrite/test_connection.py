@@ -9,7 +9,9 @@ import aiohttp
 import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
+from node.dendrite.chunked import ChunkedContent
 from node.dendrite.connection import Connection
+from node.dendrite.whole import WholeContent
 from tests.raw_http import chunked, reply_head
 
 OK = reply_head("text/plain", "Content-Length: 2") + b"ok"
@@ -299,3 +301,112 @@ async def test_waiting_until_it_is_closed() -> None:
     it.connection.connection_lost(None)
     await waiting
     await it.connection.closed()
+
+
+def exchange(it: Open, *came: bytes, streams: tuple[str, ...] = ()) -> tuple[object, ...]:
+    """Return all that can be seen of a reply, and whether the connection may be used again."""
+    it.connection.ask(b"head", b"body", streams)
+    it.come(*came)
+    seen: list[object] = []
+    try:
+        reply = it.connection.reply()
+        if reply is not None:
+            message, content = reply
+            seen += [message.code, [*message.headers.items()], message.should_close]
+            assert not isinstance(content, ChunkedContent)
+            seen += [content.is_eof(), content.read_nowait(), content.at_eof()]
+    except (aiohttp.ClientError, HttpProcessingError) as error:
+        seen.append(type(error))
+    return *seen, it.connection.finish()
+
+
+REPLIES = [
+    OK,
+    OK[:-2] + b"no",
+    reply_head("text/plain", "Content-Length: 0"),
+    reply_head("text/plain", "Content-Length: 3") + b"yes",
+    reply_head("text/plain", "Content-Length: 2", "X: y") + b"ok",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK,
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+    CHUNKED + chunked(b"ok"),
+    reply_head("text/plain", "Content-Length: 2", "Transfer-Encoding: chunked") + chunked(b"ok"),
+    reply_head("text/plain", "Content-Length: 2", "Content-Length: 2") + b"ok",
+    reply_head("text/plain", "Content-Length: 2", "Connection: close") + b"ok",
+    reply_head("text/plain", "Content-Length: 2", "Content-Encoding: gzip") + b"ok",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"\r\n" + OK,
+    TO_THE_END + b"ok",
+    OK[:-1],
+    OK + b"k",
+    OK + OK,
+    OK + b"\r\n",
+]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("before", REPLIES)
+async def test_a_reply_means_the_same_whatever_came_before_it(before: bytes, reply: bytes) -> None:
+    it = Open()
+    for came in (before, before, reply):
+        alone = exchange(Open(), came)
+        assert exchange(it, came) == alone
+        if not alone[-1]:
+            return
+
+
+@pytest.mark.parametrize("cut", range(1, len(OK)))
+async def test_a_reply_in_two_pieces_means_the_same_as_one_before_it(cut: int) -> None:
+    it = Open()
+    for came in ([OK[:cut], OK[cut:]], [OK[:cut], OK[cut:]], [OK], [OK[:cut], OK[cut:]]):
+        assert exchange(it, *came) == exchange(Open(), OK)
+
+
+async def test_a_known_head_is_known_where_a_stream_is_asked_for() -> None:
+    it = Open()
+    exchange(it, OK)
+    assert exchange(it, OK, streams=("text/plain",)) == exchange(Open(), OK)
+    assert exchange(it, OK, b"x", streams=("text/plain",))[-1] is False
+
+
+async def test_a_head_that_came_before_needs_no_parser() -> None:
+    it = Open()
+    contents = []
+    other = reply_head("text/plain", "Content-Length: 1") + b"x"
+    for came in (OK, OK, OK[:-2] + b"no", other, other):
+        it.connection.ask(b"head", b"body")
+        it.come(came)
+        reply = it.connection.reply()
+        assert reply is not None
+        contents.append(type(reply[1]))
+        assert it.connection.finish()
+    parsed, known = aiohttp.StreamReader, WholeContent
+    assert contents == [parsed, known, known, parsed, known]
+
+
+@pytest.mark.parametrize("more", [b"HTT", OK, b"\0", b"x" * 100])
+async def test_what_comes_after_a_reply_whose_head_was_known_spoils_the_connection(
+    more: bytes,
+) -> None:
+    it = Open()
+    exchange(it, OK)
+    it.connection.ask(b"head", b"body")
+    it.come(OK, more)
+    assert not it.connection.finish()
+    assert it.socket.aborted
+
+
+async def test_a_known_reply_that_was_closed_raises_for_whoever_reads_on() -> None:
+    it = Open()
+    exchange(it, OK)
+    it.connection.ask(b"head", b"body")
+    it.come(OK)
+    reply = it.connection.reply()
+    assert reply is not None
+    it.connection.fail(ValueError("too late"))
+    assert reply[1].read_nowait() == b"ok"  # type: ignore[union-attr]
+    reply[1].set_exception(aiohttp.ClientPayloadError("the reply was closed"))
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await reply[1].readany()  # type: ignore[union-attr]
