@@ -76,7 +76,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         super().connection_lost(exc)
 
     async def start(self) -> None:
-        """Do nothing: a request gets a task when it is there, so none waits for it."""
+        """Do nothing; aiohttp's own waits here for requests. Ours get tasks of their own."""
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return what to read into; called by the loop."""
