@@ -120,6 +120,7 @@ class Contest:
         servers: int = 1,
         server: Mapping[str, Any] | None = None,
         starts: int | None = None,
+        repeats: int = 1,
     ) -> Rounds:
         """Start the contenders that take part, and let each have its turn in each round.
 
@@ -132,12 +133,13 @@ class Contest:
             servers: How many server programs each has.
             server: Settings of each server program.
             starts: How often they are started, where that is not as this run's sizes say.
+            repeats: How many times as many rounds and starts there are.
 
         Raises:
             BenchError: A turn failed.
         """
         turns: list[Turn] = []
-        for numbers in spans(self.sizes.rounds, starts or self.sizes.starts):
+        for numbers in spans(self.sizes.rounds * repeats, (starts or self.sizes.starts) * repeats):
             async with AsyncExitStack() as stack:
                 pairs: dict[str, Pair] = {}
                 for contender in self.taking_part(contenders):

@@ -14,7 +14,7 @@ PEERS = ("raw", "grpc", "sdk")
 
 _ABOUT = """
 Measures Ganglion beside raw aiohttp, bittensor 10.5.0 and grpc.aio, by turns, on this machine.
-Prints a table and writes bench.json. Loopback only; ends by itself, in about fifteen minutes, with
+Prints a table and writes bench.json. Loopback only; ends by itself, in about twenty minutes, with
 --quick in about two.
 """
 

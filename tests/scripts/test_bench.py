@@ -142,19 +142,23 @@ def test_spans_are_all_rounds_in_order(rounds: int, count: int) -> None:
     assert {len(span) for span in found[:-1]} <= {len(found[0])}
 
 
-async def test_programs_are_started_anew_between_rounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rounds", "starts", "repeats"), [(5, 3, 1), (3, 2, 2)])
+async def test_programs_are_started_anew_between_rounds(
+    tmp_path: Path, rounds: int, starts: int, repeats: int
+) -> None:
     seen: list[int] = []
 
     async def take(pair: Pair) -> Mapping[str, float]:
         seen.append(pair.server.pid)
         return {}
 
-    contest = Contest(dataclasses.replace(TINY, rounds=5, starts=3), frozenset({"raw"}), tmp_path)
-    rounds = await contest.alternate([RAW], take)
-    assert [turn.number for turn in rounds] == list(range(5))
-    first, second, third = seen[0], seen[2], seen[4]
-    assert seen == [first, first, second, second, third]
-    assert len({first, second, third}) == 3
+    sizes = dataclasses.replace(TINY, rounds=rounds, starts=starts)
+    contest = Contest(sizes, frozenset({"raw"}), tmp_path)
+    turns = await contest.alternate([RAW], take, repeats=repeats)
+    assert [turn.number for turn in turns] == list(range(rounds * repeats))
+    firsts = seen[::2]  # a start has two rounds
+    assert seen[1::2] == firsts[: len(seen[1::2])]
+    assert len(set(firsts)) == len(firsts)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ async def measure(contest: Contest) -> tuple[Rounds, list[Figure]]:
             **{f"later_{name}": value for name, value in later.items()},
         }
 
-    rounds = await contest.alternate(ENTRANTS, take)
+    rounds = await contest.alternate(ENTRANTS, take, repeats=contest.sizes.repeats)
     return rounds, _figures(rounds)
 
 

@@ -21,7 +21,7 @@ _VERIFICATIONS = 500
 
 async def one_by_one(contest: Contest) -> tuple[Rounds, list[Figure]]:
     """Measure requests one after another."""
-    rounds = await _measure(contest, at_once=1)
+    rounds = await _measure(contest, at_once=1, repeats=contest.sizes.repeats)
     return rounds, figures_of("unary", "one after another", rounds, of_raw=0.75, of_sdk=30)
 
 
@@ -32,7 +32,7 @@ async def many_at_once(contest: Contest) -> tuple[Rounds, list[Figure]]:
     return rounds, figures_of("unary_many", f"{at_once} at once", rounds, of_raw=0.55, of_sdk=50)
 
 
-async def _measure(contest: Contest, *, at_once: int) -> Rounds:
+async def _measure(contest: Contest, *, at_once: int, repeats: int = 1) -> Rounds:
     sizes = contest.sizes
 
     async def take(pair: Pair) -> Mapping[str, float]:
@@ -43,7 +43,7 @@ async def _measure(contest: Contest, *, at_once: int) -> Rounds:
         load = await loaded(pair, "unary", at_once=at_once, seconds=sizes.turn_s)
         return {**load, "verify_s": verify}
 
-    return await contest.alternate(ENTRANTS, take)
+    return await contest.alternate(ENTRANTS, take, repeats=repeats)
 
 
 def figures_of(
