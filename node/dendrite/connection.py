@@ -24,7 +24,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from node.wake import Wake
 
 from .chunked import ChunkedContent, Read
-from .whole import KnownHead, WholeContent
+from .whole import HEAD_END, KnownHead, WholeContent
 
 __all__ = ["Connection", "Content"]
 
@@ -36,7 +36,6 @@ _LOW_WATER_BYTES = 64 * 1024
 _MAX_JOINED_BYTES = 64 * 1024
 # Of what was read up to so much a copy costs less than working with views does.
 _COPIED_BYTES = 16 * 1024
-_HEAD_END = b"\r\n\r\n"
 _SWITCHING = 101
 _BODILESS = (204, 304)
 # Where aiohttp's parser in C is missing; the other does not tell all at the end.
@@ -268,9 +267,9 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
     def _begin(self, parser: HttpParser[Any], data: bytes) -> None:
         """Take the first read of a reply, whose head may be that of the reply before."""
         self._fresh = False
-        content = None if self._known is None else self._known.content_of(data)
-        if self._known is not None and content is not None:
-            self._message, self._content = self._known.message, content
+        known = self._known
+        if known is not None and (content := known.content_of(data)) is not None:
+            self._message, self._content = known.message, content
         else:
             self._parse(parser, data)
             self._known = None if self._message is None else KnownHead.of(data, self._message)
@@ -278,7 +277,7 @@ class Connection(BaseProtocol, asyncio.BufferedProtocol):
     def _parse(self, parser: HttpParser[Any], data: bytes) -> None:
         streams, self._streams = self._streams, ()
         rest = b""
-        if streams and (end := data.find(_HEAD_END) + len(_HEAD_END)) >= len(_HEAD_END):
+        if streams and (end := data.find(HEAD_END) + len(HEAD_END)) >= len(HEAD_END):
             data, rest = data[:end], data[end:]
         messages, upgraded, _ = parser.feed_data(data)
         for message, content in messages:

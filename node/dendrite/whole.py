@@ -10,13 +10,13 @@ from typing import NamedTuple, Self
 
 from aiohttp.http import RawResponseMessage
 
-__all__ = ["KnownHead", "WholeContent"]
+__all__ = ["HEAD_END", "KnownHead", "WholeContent"]
 
-_HEAD_END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 
 
 class WholeContent:
-    """Content that is all there, with what readers of aiohttp's `StreamReader` ask of one.
+    """Content that is all there, with what is asked of aiohttp's `StreamReader` without waiting.
 
     Args:
         data: The content.
@@ -47,10 +47,6 @@ class WholeContent:
         data, self._data = self._data, b""
         return data
 
-    async def readany(self) -> bytes:
-        """Return and raise as `read_nowait`."""
-        return self.read_nowait()
-
     def set_exception(self, error: BaseException) -> None:
         """Let every read raise this."""
         self._error = error
@@ -77,7 +73,7 @@ class KnownHead(NamedTuple):
             data: What was read, and parsed without an error.
             message: What the parser made of it.
         """
-        head = data[: data.find(_HEAD_END) + len(_HEAD_END)]
+        head = data[: data.find(HEAD_END) + len(HEAD_END)]
         # Else it is not whole, or more has come than one head and its content.
         is_whole = message.headers.get("Content-Length") == str(len(data) - len(head))
         return cls(head, len(data), message) if is_whole and not message.chunked else None

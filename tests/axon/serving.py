@@ -1,11 +1,21 @@
-"""What tests see of an axon that serves, from within its process."""
+"""What tests ask of an axon that serves, and see of it from within its process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 
-__all__ = ["no_request_in_hand", "standing_ready"]
+from node import Axon, Keypair
+from tests.raw_http import signed_request
+
+__all__ = ["BODY", "no_request_in_hand", "request_of", "standing_ready"]
+
+BODY = b'{"text": "hello"}'
+
+
+def request_of(alice: Keypair, axon: Axon, body: bytes = BODY, target: str = "/Echo") -> bytes:
+    """Return a signed request to an axon."""
+    return signed_request(alice, axon.hotkey, target, body).encode()
 
 
 def awaited_by(task: asyncio.Task[object]) -> Iterator[str]:

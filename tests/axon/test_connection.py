@@ -17,16 +17,11 @@ from node.wire import ReplayGuard
 from tests.functional.synapses import Echo, Words
 from tests.raw_http import RawConnection, ask, chunked, signed_request
 
-from .serving import no_request_in_hand
+from .serving import BODY, no_request_in_hand, request_of
 
-BODY = b'{"text": "hello"}'
 CHUNKED = ("Transfer-Encoding", "chunked")
 
 mark = contextvars.ContextVar("mark", default="unset")
-
-
-def request_of(alice: Keypair, axon: Axon, body: bytes = BODY, target: str = "/Echo") -> bytes:
-    return signed_request(alice, axon.hotkey, target, body).encode()
 
 
 async def test_what_a_forward_sets_in_its_context_is_not_there_in_the_next(

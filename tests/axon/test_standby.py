@@ -9,15 +9,11 @@ import pytest
 
 from node import Axon, Keypair
 from tests.functional.synapses import Echo
-from tests.raw_http import RawConnection, signed_request
+from tests.raw_http import RawConnection
 
-from .serving import standing_ready
+from .serving import request_of, standing_ready
 
 PAGE = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def request_of(alice: Keypair, axon: Axon) -> bytes:
-    return signed_request(alice, axon.hotkey, "/Echo", b'{"text": "hello"}').encode()
 
 
 async def get(connection: RawConnection) -> None:

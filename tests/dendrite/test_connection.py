@@ -409,4 +409,4 @@ async def test_a_known_reply_that_was_closed_raises_for_whoever_reads_on() -> No
     assert reply[1].read_nowait() == b"ok"  # type: ignore[union-attr]
     reply[1].set_exception(aiohttp.ClientPayloadError("the reply was closed"))
     with pytest.raises(aiohttp.ClientPayloadError):
-        await reply[1].readany()  # type: ignore[union-attr]
+        reply[1].read_nowait()  # type: ignore[union-attr]
