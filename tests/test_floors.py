@@ -22,6 +22,7 @@ FLOORS = {
     "node.version": 0,
     "node.errors": 0,
     "node.wake": 0,
+    "node.whole": 0,
     "node.keys": 0,
     "node.wire": 0,
     "node.streams": 1,

@@ -4,7 +4,7 @@ Rule: this file knows HTTP, and no peers, signatures or pools.
 
 Replies are read by aiohttp's parser, and its `StreamReader` holds their content and holds the peer
 back; of a stream the parser reads the head only (`chunked`), and a head that came on the connection
-just before is not read again (`whole`). The protocol between the two is ours:
+just before is not read again (`known_head`). The protocol between the two is ours:
 aiohttp's serves proxies, upgrades and read timeouts too, and took 15 us of a call for them.
 """
 
@@ -22,9 +22,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from node.wake import Wake
+from node.whole import HEAD_END, WholeContent
 
 from .chunked import ChunkedContent, Read
-from .whole import HEAD_END, KnownHead, WholeContent
+from .known_head import KnownHead
 
 __all__ = ["Connection", "Content"]
 

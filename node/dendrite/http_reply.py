@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import aiohttp
 from aiohttp.streams import StreamReader
 
+from node.whole import WholeContent
+
 from .connection import Connection, Content
 from .deadlines import PhaseClock
-from .whole import WholeContent
 
 __all__ = ["HttpReply"]
 

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from node.dendrite.chunked import ChunkedContent
 from node.dendrite.connection import Connection
-from node.dendrite.whole import WholeContent
+from node.whole import WholeContent
 from tests.raw_http import chunked, reply_head
 
 OK = reply_head("text/plain", "Content-Length: 2") + b"ok"
