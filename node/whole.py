@@ -39,6 +39,10 @@ class WholeContent:
         data, self._data = self._data, b""
         return data
 
+    def exception(self) -> BaseException | None:
+        """Return what `set_exception` was given."""
+        return self._error
+
     def set_exception(self, error: BaseException) -> None:
         """Let every read raise this."""
         self._error = error

@@ -111,10 +111,14 @@ class Admission:
 
     Args:
         dialects: In order of preference.
+
+    Attributes:
+        changing: `Dialect.changing` of all of them.
     """
 
     def __init__(self, dialects: Iterable[Dialect]) -> None:
         self._dialects = tuple(dialects)
+        self.changing = frozenset[str]().union(*(each.changing for each in self._dialects))
 
     def find(self, headers: Mapping[str, str]) -> Dialect | None:
         """Return the dialect that the headers' names show, or None."""

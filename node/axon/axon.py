@@ -348,7 +348,7 @@ class Axon:
             self._pool, self._limits, self._budget, self._heartbeats, self._own_end, self._notary,
         )  # fmt: skip
         self._heartbeats.start()
-        server = AxonServer(self._handle, stall_s=self._stall_s)
+        server = AxonServer(self._handle, stall_s=self._stall_s, changing=self._admission.changing)
         try:
             if listen:
                 self.port = await server.start(self.ip, self.port, shared=self._processes > 1)

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from node.errors import BodyTimeout, BodyTooLarge, MalformedRequest
 
@@ -86,7 +86,9 @@ def _send_continue(request: Request) -> None:
 async def _collect(request: Request, share: BodyShare, max_bytes: int) -> bytes:
     pieces: list[bytes] = []
     held = 0
-    while piece := await request.content.readany():
+    content = request.content
+    assert isinstance(content, StreamReader)  # what is whole was taken by `take_body`
+    while piece := await content.readany():
         held += len(piece)
         if held > max_bytes:
             raise _too_large(max_bytes)

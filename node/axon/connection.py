@@ -19,7 +19,9 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from node.errors import MalformedRequest
+from node.whole import WholeContent
 
+from .known_head import HeadMemory
 from .open_reply import OpenReply
 from .reply import Reply, error_reply
 from .request import Request
@@ -50,19 +52,27 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         buffer: What the socket is read into. Nothing stays in it beyond the callback that reads,
             so all connections of a server share one.
         stall_s: Seconds after which a client that takes nothing of a reply is cut off.
+        changing: Headers that may have other values in the next request, as for `KnownHead.of`.
         options: As for aiohttp's `web.Server`.
     """
 
-    __slots__ = ("_alone", "_buffer", "_context", "_stall_s", "_standby")
+    __slots__ = ("_alone", "_buffer", "_context", "_heads", "_stall_s", "_standby")
 
     def __init__(
-        self, manager: web.Server, buffer: bytearray, *, stall_s: float, **options: Any
+        self,
+        manager: web.Server,
+        buffer: bytearray,
+        *,
+        stall_s: float,
+        changing: frozenset[str],
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._buffer = buffer
         self._stall_s = stall_s
         self._standby: Standby | None = None
         self._alone = False
+        self._heads = HeadMemory(changing)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the context that every request begins in, and start to wait for one."""
@@ -91,13 +101,24 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
         A request may start when its head is whole.
         """
+        if self._rests and (request := self._heads.request_in(data)) is not None:
+            self._request_in_progress = True
+            self._begin(Request(*request, self))
+            return
+        waiting = len(self._messages)
         super().data_received(data)
+        self._heads.follow(data, [message for message, _ in self._messages][waiting:])
         if not self._messages:
             return
         if not isinstance(self._messages[-1][0], RawRequestMessage):
             self._break_body()
         if not self._request_in_progress:
             self._start_next()
+
+    @property
+    def _rests(self) -> bool:
+        """Whether what comes now is the beginning of a request that is served at once."""
+        return not (self._request_in_progress or self._messages or self._close or self._force_close)
 
     def _break_body(self) -> None:
         """Fail the body that the bytes which are no HTTP came in, if they came in one.
@@ -152,10 +173,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         if isinstance(message, RawRequestMessage):
-            request = Request(message, content, self)
-            # Here and not in the task, before whose first step more may be received.
-            self._current_request = request  # type: ignore[assignment]  # used for its `_cancel`
-            self._begin(request)
+            self._begin(Request(message, content, self))
         else:
             # Bytes that are no HTTP are a stranger's doing, and nothing to make noise about.
             logger.debug("a client sent what is no HTTP: %s", type(message.exc).__name__)
@@ -163,6 +181,8 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     def _begin(self, request: Request) -> None:
         """Serve a request in a task of its own, which may stand ready."""
+        # Here and not in the task, before whose first step more may be received.
+        self._current_request = request  # type: ignore[assignment]  # used for its `_cancel`
         assert isinstance(self._manager, ConnectionServer)
         self._alone = self._manager.asked_last is self
         self._manager.asked_last = self
@@ -219,12 +239,13 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         if self._paused:
             await self.drained()
         goes_on = goes_on and request.keeps_alive
-        if request.content.is_eof():
+        content = request.content
+        if isinstance(content, WholeContent) or content.is_eof():
             return goes_on
         if held_back:
             self._end_writing()
         # Also where it is closed then: closing over unread bytes would destroy the reply.
-        return await self._discard(request.content) and goes_on
+        return await self._discard(content) and goes_on
 
     def _write(self, reply: Reply, *, with_body: bool, request: Request) -> None:
         transport = self.transport
@@ -338,15 +359,19 @@ class ConnectionServer(web.Server):
     Args:
         answer: Answers every request; raises nothing but ConnectionError and cancellation.
         stall_s: Seconds after which a client that takes nothing of a reply is cut off.
+        changing: As for `Connection`.
         options: As for aiohttp's `web.Server`.
 
     Attributes:
         asked_last: The connection that a request came on last, while it is open.
     """
 
-    def __init__(self, answer: Answer, *, stall_s: float, **options: Any) -> None:
+    def __init__(
+        self, answer: Answer, *, stall_s: float, changing: frozenset[str], **options: Any
+    ) -> None:
         super().__init__(answer, **options)  # type: ignore[arg-type]  # ours has its own request
         self._stall_s = stall_s
+        self._changing = changing
         self._buffer = bytearray(_READ_BYTES)
         self.asked_last: Connection | None = None
 
@@ -377,7 +402,12 @@ class ConnectionServer(web.Server):
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
         return Connection(
-            self, self._buffer, stall_s=self._stall_s, loop=self._loop, **self._kwargs
+            self,
+            self._buffer,
+            stall_s=self._stall_s,
+            changing=self._changing,
+            loop=self._loop,
+            **self._kwargs,
         )
 
 

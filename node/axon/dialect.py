@@ -32,10 +32,16 @@ class Dialect(ABC):
     """One signing protocol, as an axon meets it.
 
     `claim` and `prove` are the two halves of admission, before and after the body is read.
+
+    Attributes:
+        name: As operators write it.
+        receipts: Whether its replies can be signed.
+        changing: Headers, in lower case, that have other values in each request of a sender.
     """
 
     name: ClassVar[str]
     receipts: ClassVar[bool] = True
+    changing: ClassVar[frozenset[str]]
 
     @abstractmethod
     def speaks(self, headers: Mapping[str, str]) -> bool:

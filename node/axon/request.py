@@ -10,9 +10,13 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDictProxy
 
+from node.whole import WholeContent
+
 from .target import origin_form
 
-__all__ = ["Line", "Request"]
+__all__ = ["Content", "Line", "Request"]
+
+Content = StreamReader | WholeContent
 
 
 class Line(Protocol):
@@ -59,11 +63,11 @@ class Request:
         "version",
     )
 
-    def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Line) -> None:
+    def __init__(self, message: RawRequestMessage, content: Content, connection: Line) -> None:
         self.method: str = message.method
         self.raw_path = origin_form(message.path)
         self.headers: CIMultiDictProxy[str] = message.headers
-        self.content = content
+        self.content: Content = content
         self.version: HttpVersion = message.version
         self.told_to_go_on = False
         # What is asked to be something other than HTTP after this stays HTTP, and ends.

@@ -35,11 +35,14 @@ class AxonServer:
     Args:
         answer: Answers every request; raises nothing but ConnectionError and cancellation.
         stall_s: Seconds after which a client that takes nothing of a reply is cut off.
+        changing: Headers, in lower case, that may have other values in the next request of a
+            connection and say nothing to HTTP.
     """
 
-    def __init__(self, answer: Answer, *, stall_s: float) -> None:
+    def __init__(self, answer: Answer, *, stall_s: float, changing: frozenset[str]) -> None:
         self._answer = answer
         self._stall_s = stall_s
+        self._changing = changing
         self._runner: web.ServerRunner | None = None
         self._server: ConnectionServer | None = None
         self._running: set[asyncio.Task[object]] = set()
@@ -50,6 +53,7 @@ class AxonServer:
         server = ConnectionServer(
             self._handle,
             stall_s=self._stall_s,
+            changing=self._changing,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,

@@ -20,6 +20,7 @@ class BtauthDialect(Dialect):
     """
 
     name = btauth.PROTOCOL
+    changing = frozenset({"x-bittensor-nonce", "x-bittensor-signature"})
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules

@@ -44,6 +44,11 @@ class EpistulaDialect(_DetailDialect):
     """
 
     name = epistula.PROTOCOL
+    changing = frozenset({
+        "epistula-timestamp", "epistula-uuid", "epistula-request-signature",
+        "epistula-secret-signature-0", "epistula-secret-signature-1",
+        "epistula-secret-signature-2",
+    })  # fmt: skip
 
     def speaks(self, headers: Mapping[str, str]) -> bool:
         """Whether an Epistula version is there."""
@@ -109,6 +114,7 @@ class EpistulaV1Dialect(_DetailDialect):
     """
 
     name = "epistula1"
+    changing = frozenset({"body-signature"})
 
     def speaks(self, headers: Mapping[str, str]) -> bool:
         """Whether a body signature is there and no version."""

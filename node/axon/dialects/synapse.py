@@ -37,6 +37,9 @@ class SynapseDialect(Dialect):
 
     name = synapse_headers.PROTOCOL
     receipts = False
+    changing = frozenset(
+        {"bt_header_dendrite_nonce", "bt_header_dendrite_signature", "computed_body_hash"}
+    )
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
