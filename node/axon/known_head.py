@@ -96,7 +96,9 @@ class KnownHead:
         if values.translate(None, _VISIBLE) != self._between:
             return None
         headers = self._headers.copy()
-        headers.update(zip(self._names, values.decode().split(" "), strict=True))
+        # `update` takes twice as long.
+        for name, value in zip(self._names, values.decode().split(" "), strict=True):
+            headers[name] = value
         if headers[_LENGTH] != str(len(data) - size):
             return None
         message = self._message._replace(headers=CIMultiDictProxy(headers))
