@@ -22,6 +22,8 @@ __all__ = ["HeadMemory", "KnownHead"]
 
 _LENGTH = istr("Content-Length")
 _LENGTH_LOWER = "content-length"
+# How many heads are remembered in vain before a connection is given up.
+_TRIALS = 3
 # Of these a value means the same wherever it stands in a head. A space may mean nothing there.
 _VISIBLE = (string.ascii_letters + string.digits + string.punctuation).encode()
 
@@ -119,18 +121,21 @@ class HeadMemory:
     """What a connection knows of the next head, and whether the next read begins with one.
 
     A connection of whose bytes the parser may hold some of a head back, as it sent more than one
-    request at a time or a head in pieces, is left to the parser for good.
+    request at a time or a head in pieces, is left to the parser for good. So is one whose heads
+    differ otherwise, such as a proxy's that has many callers: to look for the places of a head
+    takes as long as parsing it.
 
     Args:
         changing: As for `KnownHead.of`.
     """
 
-    __slots__ = ("_changing", "_known", "_missing", "_size")
+    __slots__ = ("_changing", "_known", "_missing", "_size", "_trials")
 
     def __init__(self, changing: Collection[str]) -> None:
         self._changing = changing
         self._known: KnownHead | None = None
         self._size = 0
+        self._trials = _TRIALS
         # Bytes of a request that are still to come; below 0 when that is not known any more.
         self._missing = 0
 
@@ -138,7 +143,10 @@ class HeadMemory:
         """As `KnownHead.request_in`, for a read that the parser has not seen."""
         if self._known is None or self._missing:
             return None
-        return self._known.request_in(data)
+        request = self._known.request_in(data)
+        if request is not None:
+            self._trials = _TRIALS
+        return request
 
     def follow(self, data: bytes, came: Sequence[object]) -> None:
         """Note a read that the parser has taken.
@@ -158,6 +166,7 @@ class HeadMemory:
         size = data.find(HEAD_END) + len(HEAD_END)
         self._missing = size + int(message.headers.get(_LENGTH, 0)) - len(data)
         # Not of the first, which most often is the only one.
-        if size == self._size and not self._missing:
+        if size == self._size and not self._missing and self._trials:
+            self._trials -= 1
             self._known = KnownHead.of(data[:size], message, self._changing)
         self._size = size

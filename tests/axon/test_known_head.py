@@ -286,6 +286,36 @@ async def test_any_byte_of_a_head_changed_means_the_same_on_a_new_connection(
         assert said(found) == said(expected), (at, put)
 
 
+async def test_a_connection_that_many_callers_share_is_given_up(
+    echoing: Axon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered: list[bytes] = []
+    of = KnownHead.of
+
+    def noted(head: bytes, *rest: Any) -> KnownHead | None:
+        remembered.append(head)
+        return of(head, *rest)
+
+    monkeypatch.setattr(KnownHead, "of", noted)
+    async with await RawConnection.open(echoing.port) as connection:
+        for number in range(8):
+            caller = Keypair.from_seed(bytes([number]) * 32)
+            assert (await exchange(connection, request_of(caller, echoing))).status == 200
+    assert len(remembered) == 3
+
+
+async def test_a_caller_whose_heads_change_now_and_then_is_not_given_up(
+    echoing: Axon, alice: Keypair, known: list[bool]
+) -> None:
+    async with await RawConnection.open(echoing.port) as connection:
+        for number in range(1, 9):
+            for _ in range(3):
+                request = signed_request(alice, echoing.hotkey, "/Echo", BODY)
+                longer = request.also("X-Longer", "x" * number).encode()
+                assert (await exchange(connection, longer)).status == 200
+    assert known == [False, False, True] * 8
+
+
 async def test_a_head_with_a_header_twice_is_never_known(
     echoing: Axon, alice: Keypair, known: list[bool]
 ) -> None:
