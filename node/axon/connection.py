@@ -1,8 +1,9 @@
 """One connection of an axon: its requests in order, each in a task of its own, and their replies.
 
-aiohttp's protocol parses, bounds what is buffered, and shuts down; here requests are answered. Its
-own loop takes a task for the connection and turns of the event loop to wake it, beside the task of
-each request. That one is needed: what a forward sets in its context must not be there in the next.
+aiohttp's protocol parses, bounds what is buffered, and shuts down; here requests are answered, and
+heads like the one before are not parsed again (`known_head`). Its own loop takes a task for the
+connection and turns of the event loop to wake it, beside the task of each request. That one is
+needed: what a forward sets in its context must not be there in the next.
 """
 
 from __future__ import annotations
