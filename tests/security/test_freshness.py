@@ -19,29 +19,32 @@ S = 10**9
 NOW = 1_800_000_000 * S
 
 
-@pytest.mark.parametrize("offset_s", [-11, 3, -60, 60, -86_400])
+# Real offsets are well away from the ends of the window: a machine may stand still for a second.
+@pytest.mark.parametrize("offset_s", [-11, 6, -60, 60, -86_400])
 async def test_a_stale_or_future_request_is_401_with_the_clock_offset(
     target: Target, alice: Keypair, offset_s: int
 ) -> None:
-    request = signed_request(
-        alice, target.hotkey, "/Echo", BODY, nonce_ns=time.time_ns() + offset_s * S
-    )
+    signed_ns = time.time_ns()
+    request = signed_request(alice, target.hotkey, "/Echo", BODY, nonce_ns=signed_ns + offset_s * S)
     reply = await target.check_refused(request, 401, "stale_request")
-    assert reply.json()["clock_offset_s"] == pytest.approx(-offset_s, abs=0.5)
+    took_s = (time.time_ns() - signed_ns) / S
+    assert -0.01 <= reply.json()["clock_offset_s"] + offset_s <= took_s + 0.01
     assert set(reply.json()) == {"code", "message", "clock_offset_s"}
     assert len(target.guard) == 0
 
 
-@pytest.mark.parametrize("offset_s", [11, -3])
+@pytest.mark.parametrize("offset_s", [11, -6])
 async def test_a_node_whose_clock_is_off_says_so_to_an_honest_sender(
     target: Target, offset_s: int
 ) -> None:
     target.offset_ns = offset_s * S
+    before_ns = time.time_ns()
     reply = await target.check_refused(target.good(), 401, "stale_request")
-    assert reply.json()["clock_offset_s"] == pytest.approx(offset_s, abs=0.5)
+    took_s = (time.time_ns() - before_ns) / S
+    assert -0.01 <= reply.json()["clock_offset_s"] - offset_s <= took_s + 0.01
 
 
-@pytest.mark.parametrize("offset_s", [-9, 1.5, 0])
+@pytest.mark.parametrize("offset_s", [-6, 1.5, 0])
 async def test_a_request_inside_the_window_is_taken(
     target: Target, alice: Keypair, offset_s: float
 ) -> None:
