@@ -22,7 +22,7 @@ __all__ = ["HeadMemory", "KnownHead"]
 
 _LENGTH = istr("Content-Length")
 _LENGTH_LOWER = "content-length"
-# How many heads are remembered in vain before a connection is given up.
+# How many heads of a connection are remembered in vain.
 _TRIALS = 3
 # Of these a value means the same wherever it stands in a head. A space may mean nothing there.
 _VISIBLE = (string.ascii_letters + string.digits + string.punctuation).encode()
@@ -121,9 +121,9 @@ class HeadMemory:
     """What a connection knows of the next head, and whether the next read begins with one.
 
     A connection of whose bytes the parser may hold some of a head back, as it sent more than one
-    request at a time or a head in pieces, is left to the parser for good. So is one whose heads
-    differ otherwise, such as a proxy's that has many callers: to look for the places of a head
-    takes as long as parsing it.
+    request at a time or a head in pieces, is left to the parser for good. Of one whose heads differ
+    otherwise, such as a proxy's that has many callers, no more are remembered until one comes that
+    is like the last that was: to look for the places of a head takes as long as parsing it.
 
     Args:
         changing: As for `KnownHead.of`.

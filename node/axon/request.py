@@ -14,7 +14,7 @@ from node.whole import WholeContent
 
 from .target import origin_form
 
-__all__ = ["Content", "Line", "Request"]
+__all__ = ["Line", "Request"]
 
 Content = StreamReader | WholeContent
 

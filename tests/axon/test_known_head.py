@@ -209,7 +209,7 @@ async def test_a_request_that_comes_while_another_is_in_hand_waits_for_it(
     assert order == ["begin one", "end one", "begin two", "end two"]
 
 
-async def test_chunks_after_a_known_head_are_no_body(echoing: Axon, alice: Keypair) -> None:
+async def test_a_body_in_chunks_is_read_where_a_head_is_known(echoing: Axon, alice: Keypair) -> None:
     async with await warmed(echoing, alice) as connection:
         request = signed_request(alice, echoing.hotkey, "/Echo", BODY)
         framed = request.head(("Transfer-Encoding", "chunked")) + chunked(BODY)
@@ -261,7 +261,7 @@ async def test_a_changed_head_means_the_same_on_a_new_connection(
     assert said(found) == said(expected)
 
 
-# One that HTTP gives a meaning, and one that it does not, for each place of the head.
+# By turns, what ends lines and values, what none may hold, and what changes a name or a value.
 PUT = (b"\r", b"\n", b" ", b"\0", b":", b"\xe9", b"Z")
 
 
@@ -286,7 +286,7 @@ async def test_any_byte_of_a_head_changed_means_the_same_on_a_new_connection(
         assert said(found) == said(expected), (at, put)
 
 
-async def test_a_connection_that_many_callers_share_is_given_up(
+async def test_few_heads_are_remembered_of_a_connection_that_many_callers_share(
     echoing: Axon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remembered: list[bytes] = []
@@ -304,7 +304,7 @@ async def test_a_connection_that_many_callers_share_is_given_up(
     assert len(remembered) == 3
 
 
-async def test_a_caller_whose_heads_change_now_and_then_is_not_given_up(
+async def test_heads_that_change_now_and_then_are_all_remembered(
     echoing: Axon, alice: Keypair, known: list[bool]
 ) -> None:
     async with await RawConnection.open(echoing.port) as connection:
