@@ -209,7 +209,9 @@ async def test_a_request_that_comes_while_another_is_in_hand_waits_for_it(
     assert order == ["begin one", "end one", "begin two", "end two"]
 
 
-async def test_a_body_in_chunks_is_read_where_a_head_is_known(echoing: Axon, alice: Keypair) -> None:
+async def test_a_body_in_chunks_is_read_where_a_head_is_known(
+    echoing: Axon, alice: Keypair
+) -> None:
     async with await warmed(echoing, alice) as connection:
         request = signed_request(alice, echoing.hotkey, "/Echo", BODY)
         framed = request.head(("Transfer-Encoding", "chunked")) + chunked(BODY)
